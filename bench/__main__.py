@@ -127,7 +127,7 @@ def _prepared(console: Console, scale: Scale) -> Iterator[Run]:
 
 
 def _run_measures(run: Run, chosen: list[str], started: float) -> None:
-    """Run the chosen measures; what has not begun when the time is over is skipped."""
+    """Run the chosen measures; skip those that have not begun when the time is over."""
 
     speed: dict[str, float] = {}
     run.results.details["a million additions in Python before each measure, ms"] = speed

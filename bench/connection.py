@@ -76,7 +76,7 @@ class Connection:
         return self.exchange(self.prepare("GET", path))
 
     def send_file(self, path: str, file: Path, content_type: str) -> Response:
-        """POST a file by sendfile(2), so that the client's CPU is no part of the time."""
+        """POST a file with sendfile(2), so that the client's CPU time does not count."""
         head = self._head("POST", path, file.stat().st_size, content_type)
         with file.open("rb") as body:
             started = time.perf_counter()

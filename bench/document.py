@@ -11,7 +11,7 @@ TEMPLATE = Path(__file__).with_name("benchmarks.template.md")
 
 
 def write_document(document: dict[str, Any]) -> None:
-    """Write the page; `bench/benchmarks.template.md` holds its words."""
+    """Write the page from the template `bench/benchmarks.template.md`."""
     parts = {
         "command": "make bench",
         "machine": _machine(document),

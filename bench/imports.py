@@ -32,7 +32,7 @@ class FinishedImport:
         return _between(self.status["startedAt"], self.status["completedAt"])
 
     def check(self, records: int, good: int) -> None:
-        """Refuse a time whose import was not exact.
+        """Reject a measurement whose import was not exact.
 
         Raises
         ------

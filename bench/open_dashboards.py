@@ -15,7 +15,7 @@ _PATIENCE_SECONDS: Final = 10.0
 
 
 def main(host: str, port: int, count: int) -> None:
-    """Open the pages, and read what comes."""
+    """Open the pages and read their streams."""
     with ExitStack() as stack:
         selector = stack.enter_context(selectors.DefaultSelector())
         for number in range(count):

@@ -141,7 +141,7 @@ def _wait_until_ready(server: Server) -> None:
 
 
 def _processes(pid: int, port: int) -> dict[str, int]:
-    """Name the processes below `pid`: who listens on the port is the API; the module `worker_process` is a worker."""
+    """Name the processes below `pid`: the one that listens on the port is the API, `worker_process` is a worker."""
     deadline = time.monotonic() + _START_PATIENCE_SECONDS
     while True:
         family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
@@ -170,7 +170,7 @@ def _processes(pid: int, port: int) -> dict[str, int]:
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:
-    """End `serve`, which ends what it started; what is left after the grace is killed by its pid."""
+    """Stop `serve` with its children; kill remaining processes after a grace period."""
     try:
         family = psutil.Process(process.pid).children(recursive=True)
     except psutil.NoSuchProcess:

@@ -12,7 +12,7 @@ class Scale:
     busy_rows: int = 5_000_000
     """Rows of the import background_task which another user's small imports run."""
     large_rows: int = 10_000_000
-    """Rows of the import whose memory is compared with that of `rows`, and beside which requests are timed."""
+    """Rows of the import whose memory is compared with that of `rows` and during which requests are timed."""
     pairs: int = 5
     """Times that product and `\\copy` take turns."""
     command_pairs: int = 3
@@ -30,13 +30,13 @@ class Scale:
     enqueued_jobs: int = 1_000
     """Background jobs enqueued one by one."""
     pickups: int = 150
-    """Background jobs whose pickup is timed, in each round."""
+    """Background jobs per round whose queue latency is measured."""
     finished_jobs: int = 1_000_000
     """Background jobs in the history."""
     growth: tuple[int, ...] = (1_000, 10_000, 100_000, 1_000_000)
-    """Waiting jobs, finished jobs and imports beside which single steps are timed."""
+    """Numbers of waiting jobs, finished jobs and imports at which single steps are timed."""
     queued_imports: int = 10_000
-    """Imports of three rows of one user, beside which another user's ten rows are timed."""
+    """One user's imports of three rows that are queued while another user's ten rows are timed."""
     statistics_reads: int = 200
     page_reads: int = 60
     """Of each page of the dashboard."""

@@ -37,7 +37,7 @@ class Target:
     prototype: str = ""
 
     def is_met_by(self, value: float) -> bool:
-        """Whether the value lies on the right side of the limit."""
+        """Whether the value meets the limit."""
         return value <= self.limit if self.bound is Bound.AT_MOST else value >= self.limit
 
     def show(self, value: float) -> str:

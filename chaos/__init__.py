@@ -1,4 +1,4 @@
-"""Breaks a running Command API in every way that a machine, a network or an operator can, and counts what it kept.
+"""Breaks a running Command API in every way a machine, a network or an operator can, and checks that nothing is lost.
 
 `make chaos` (`python -m chaos`) starts a real PostgreSQL, the API and workers as processes, and proxies between them.
 Clients send imports whose every row is known; an application enqueues jobs in transactions. Meanwhile faults are

@@ -30,7 +30,7 @@ class Checker:
         self._client = client
 
     async def check(self) -> None:
-        """Check all of it; broken promises are noted in the ledger."""
+        """Check everything; record broken promises in the ledger."""
         imports = await self._imports()
         for entry in self._ledger.entries:
             self._check_acceptance(entry, imports.pop(entry.shipment.name, []))
@@ -55,7 +55,7 @@ class Checker:
         return found
 
     def _check_acceptance(self, entry: Entry, ids: list[int]) -> None:
-        """A request is accepted once, or not at all; of one whose answer was lost it is found out which."""
+        """Each request is accepted once or not at all; if its response was lost, find out which."""
         name, fate = entry.shipment.name, entry.fate
         if fate is Fate.ACCEPTED and ids != [entry.import_id]:
             self._ledger.violated(f"{name} was accepted as {entry.import_id}, stored are {ids}")
@@ -113,7 +113,7 @@ class Checker:
         )
 
     async def _check_import(self, entry: Entry) -> None:
-        """The API says of an import what became of it."""
+        """The API reports the import's true outcome."""
         shipment = entry.shipment
         answer = await self._client.get(f"/api/{shipment.resource}/bulk/{entry.import_id}/status")
         if answer.status_code != 200:
@@ -156,7 +156,7 @@ class Checker:
                 self._ledger.violated(f"{shipment.name}, row {each['row']}: {each['errors']}, not {bad.message}")
 
     async def _check_nothing_is_left(self) -> None:
-        """What ended has given back what it held, and every background job's history has an end."""
+        """Finished imports have released everything, and every background job's history has an end."""
         for what, statement in (
             ("imports are unfinished", "SELECT count(*) FROM bulkport.bulk_import_jobs WHERE completed_at IS NULL"),
             ("chunks kept their payload", "SELECT count(*) FROM bulkport.import_chunks WHERE payload IS NOT NULL"),
@@ -194,6 +194,6 @@ class Checker:
         wanted = "failed" if kind == "poison" else "succeeded"
         if states != [wanted]:
             self._ledger.violated(f"job {number} ({kind}) is {states}, not {wanted}")
-        # The trace of a run is a statement of its own, which a fault may take from a run that fails of it.
+        # A run records itself in a separate statement, which a fault may make fail together with the run.
         if runs < 1 and not (kind == "poison" and runs < POISON_ATTEMPTS):
             self._ledger.violated(f"job {number} ({kind}) is {states} and never ran")

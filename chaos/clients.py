@@ -42,11 +42,11 @@ class Clients:
         self._platform_id = platform_id
         self._numbers = iter(range(1, 10**9))
         self.calm = asyncio.Event()
-        """Set once there are no more faults: from then on nothing may be lost for long."""
+        """Set after the last fault; from then on failures must be short."""
         self._followed: set[asyncio.Task[None]] = set()
 
     async def run(self, chance: random.Random, stop: asyncio.Event) -> None:
-        """One client, until told to stop; it then brings to an end what it has begun."""
+        """Run one client until it is stopped; it then finishes what it has begun."""
         while not stop.is_set():
             if len(self._followed) >= _MOST_UNFINISHED * self._options.clients:
                 await asyncio.sleep(0.1)
@@ -128,7 +128,7 @@ class Clients:
             entry.fate = Fate.UNKNOWN
 
     async def _follow(self, entry: Entry, pace: float) -> None:
-        """Ask for the status until it is final; what it says may only ever go forwards."""
+        """Poll the status until it is final; it must only ever advance."""
         shipment = entry.shipment
         path = f"/api/{shipment.resource}/bulk/{entry.import_id}/status"
         async with self._client() as client:

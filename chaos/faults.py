@@ -61,14 +61,14 @@ async def kill_worker(site: Site) -> None:
 
 @_fault("all workers killed")
 async def kill_workers(site: Site) -> None:
-    """SIGKILL to all workers at one time."""
+    """Send SIGKILL to all workers at once."""
     for worker in site.fleet.workers:
         worker.kill()
 
 
 @_fault("worker stopped and continued")
 async def freeze_worker(site: Site) -> None:
-    """SIGSTOP, and SIGCONT before or after the others have taken it for dead."""
+    """Send SIGSTOP, and SIGCONT before or after the other workers have declared it dead."""
     if site.fleet.workers:
         worker = site.chance.choice(site.fleet.workers)
         worker.freeze()
@@ -94,7 +94,7 @@ async def freeze_api(site: Site) -> None:
 
 @_fault("deployment")
 async def deploy(site: Site) -> None:
-    """A new API and new workers beside the old ones; then those are asked to end."""
+    """Start a new API and new workers, then stop the old ones."""
     old_api, old_workers = site.fleet.api, list(site.fleet.workers)
     for _ in old_workers:
         site.fleet.start_worker()
@@ -160,7 +160,7 @@ async def crash(site: Site) -> None:
 
 @_fault("connections exhausted")
 async def exhaust(site: Site) -> None:
-    """Every connection that PostgreSQL has is taken."""
+    """Occupy every PostgreSQL connection."""
     taken: list[psycopg.AsyncConnection[Any]] = []
     try:
         while len(taken) < 400:
@@ -183,7 +183,7 @@ async def lock(site: Site) -> None:
 
 @_fault("target table rewritten")
 async def rewrite(site: Site) -> None:
-    """VACUUM FULL, and a column that comes and goes."""
+    """Run VACUUM FULL, and add and drop a column."""
     table = site.chance.choice(("platforms", "commands"))
     await site.database.execute(f"VACUUM FULL {table}")
     await site.database.execute(f"ALTER TABLE {table} ADD COLUMN chaos double precision DEFAULT random()")
@@ -193,7 +193,7 @@ async def rewrite(site: Site) -> None:
 
 @_fault("disk full")
 async def fill_disk(site: Site) -> None:
-    """No byte is left on PostgreSQL's disk; then there is room again, and PostgreSQL is started if it gave up."""
+    """Fill PostgreSQL's disk, then free it again, and start PostgreSQL if it stopped."""
     disk = site.database.disk
     if disk is None:
         raise NotPossibleHere("no file system may be mounted here, and no other disk may be filled")
@@ -221,7 +221,7 @@ async def cut_database(site: Site) -> None:
 
 @_fault("connections to PostgreSQL cut in an answer")
 async def cut_database_in_answers(site: Site) -> None:
-    """The first bytes of an answer arrive and no more: nobody knows whether a COMMIT was carried out."""
+    """Only the first bytes of a response arrive, so that the outcome of a COMMIT is unknown."""
     site.database_proxy.cut_in_answers(site.chance.choice((0, 0, 1, 5, 17)))
     await site.wait(0.02, 0.3)
     site.database_proxy.heal()
@@ -288,7 +288,7 @@ _LIBFAKETIME: Final = (
 
 @_fault("clock jumped")
 async def jump_clock(site: Site) -> None:
-    """A worker more whose clock is hours off, and jumps while it works."""
+    """Add a worker whose clock is hours off and jumps while it works."""
     library = next((path for path in _LIBFAKETIME if Path(path).exists()), None)
     if library is None:
         raise NotPossibleHere("libfaketime is not installed (apt-get install libfaketime)")

@@ -47,7 +47,7 @@ class Member:
             self.process.terminate()
 
     def freeze(self) -> None:
-        """Stop it with everything that it holds."""
+        """Suspend the process with everything it holds."""
         with contextlib.suppress(psutil.NoSuchProcess):
             self.process.suspend()
 
@@ -99,7 +99,7 @@ class Fleet:
         return worker
 
     async def start_api(self) -> Member:
-        """Start an API, and lead the proxy to it once it is ready. The one before goes on."""
+        """Start an API and point the proxy at it once ready. The previous one keeps running."""
         api = self._start(("serve", "--port", "0", "--workers", "0"))
         deadline = time.monotonic() + _START_SECONDS
         while (found := _ADDRESS.search(api.log.with_suffix(".out").read_text())) is None:
@@ -115,7 +115,7 @@ class Fleet:
         return api
 
     def start_stranger(self, environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
-        """Start a worker that is no fork, with an environment of its own."""
+        """Start a worker in a fresh process with its own environment."""
         with (self._folder / "stranger.err").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "chaos.worker"],
@@ -130,7 +130,7 @@ class Fleet:
         return process
 
     async def keep(self, workers: int) -> None:
-        """Start what has died, until cancelled: what a supervisor does."""
+        """Restart dead processes until cancelled, like a supervisor."""
         while True:
             self.workers = [worker for worker in self.workers if worker.lives]
             while len(self.workers) < workers:

@@ -15,7 +15,7 @@ _FAULT_SECONDS: Final = 60.0
 
 
 async def inject(site: Site, ledger: Ledger, kinds: list[str], pause_seconds: float, stop: asyncio.Event) -> None:
-    """Break things until told to stop; everything is whole again when it returns.
+    """Break things until stopped; everything is restored on return.
 
     Every kind comes before any comes again, in an order that chance chooses.
     """
@@ -48,7 +48,7 @@ async def _inject(site: Site, ledger: Ledger, kind: str) -> None:
     except NotPossibleHere as reason:
         ledger.skipped[kind] = str(reason)
     except (psycopg.Error, OSError, EmbeddedDatabaseError):
-        # Another fault was there first, such as a server that is away, or no room on the disk to start one.
+        # Another fault came first, such as a stopped server or a full disk.
         ledger.faults[kind] += 1
 
 

@@ -14,7 +14,7 @@ _KINDS = {"plain": 70, "slow": 15, "flaky": 10, "poison": 5}
 
 
 async def enqueue_jobs(url: str, ledger: Ledger, chance: random.Random, rate: float, stop: asyncio.Event) -> None:
-    """Enqueue jobs until told to stop, at a mean rate a second, through connections that may break at any moment."""
+    """Enqueue jobs at a mean rate until stopped, through connections that may break at any moment."""
     bulkport = Bulkport(url)
     tasks = add_tasks(bulkport)
     connection: psycopg.AsyncConnection[object] | None = None

@@ -43,7 +43,7 @@ class Ledger:
     replays: int = 0
     """Requests that were answered already and sent again all the same."""
     jobs: dict[int, str] = field(default_factory=dict)
-    """Jobs by number: what became of the transaction that enqueued each (`committed`, `rolled back`, `unknown`)."""
+    """The outcome of the enqueueing transaction by job number (`committed`, `rolled back`, `unknown`)."""
     violations: list[str] = field(default_factory=list)
     faults: Counter[str] = field(default_factory=Counter)
     skipped: dict[str, str] = field(default_factory=dict)
@@ -68,5 +68,5 @@ class Ledger:
 
     @property
     def ambiguous(self) -> int:
-        """Requests whose answer was lost at least once."""
+        """Requests whose response was lost at least once."""
         return sum(entry.lost_answers for entry in self.entries)

@@ -78,7 +78,7 @@ class Proxy:
                 self._relay(server_reader, writer, is_answer=True),
             )
         except (OSError, RuntimeError, asyncio.CancelledError):
-            # uvloop's RuntimeError: it was closed meanwhile. Cancelled is who relays when the run is over.
+            # uvloop raises RuntimeError if it was closed meanwhile. The relay is cancelled at the end of the run.
             _reset(writer)
             _reset(server_writer)
         finally:

@@ -26,7 +26,7 @@ def figures_of(options: Options, ledger: Ledger) -> dict[str, Any]:
 
 
 def lines_of(options: Options, ledger: Ledger) -> list[str]:
-    """The run as a table of Markdown, and what was violated."""
+    """The run as a Markdown table, with the violations."""
     fates = [entry.fate for entry in ledger.entries]
     answers = ", ".join(f"{status}: {count}" for status, count in sorted(ledger.answers.items()))
     jobs = list(ledger.jobs.values())

@@ -40,7 +40,7 @@ _LEFT: Final = """
                   CASE WHEN min(ready_at) > now() THEN format(', ready in %s', min(ready_at) - now()) END)
     FROM bulkport.jobs GROUP BY task, state ORDER BY task, state
 """
-"""What has not ended, by task and state, with what is waited for."""
+"""Unfinished jobs by task and state, with their blockers."""
 _TELL_SECONDS: Final = 3.0
 _LINE_SECONDS: Final = 10.0
 
@@ -130,7 +130,7 @@ async def _until_ready(fleet: Fleet) -> None:
 async def _break(  # noqa: PLR0917
     options: Options, ledger: Ledger, site: Site, clients: Clients, proxied: str, say: Say
 ) -> None:
-    """Have clients, jobs and faults at one time, until the time is over; then let requests under way end."""
+    """Run clients, jobs and faults concurrently for the given time; then let open requests finish."""
     stop_faults, stop_clients = asyncio.Event(), asyncio.Event()
     kinds = list(options.faults or FAULTS)
     work = [

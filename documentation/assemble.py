@@ -32,7 +32,7 @@ def assemble(folder: Path) -> None:
 
 
 def _with_site_links(page: Path) -> str:
-    """A page whose links lead within the site, or to the repository where the site has no such page."""
+    """The page with links into the site, or to the repository if the site has no such page."""
     docs = ROOT / "docs"
     here = page.parent if page.is_relative_to(docs) else docs
 

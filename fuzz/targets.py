@@ -140,7 +140,7 @@ def broken_json_arrays_are_refused(body: bytes, sizes: list[int]) -> None:
     body=st.binary(max_size=300), sizes=_SIZES, bend=st.integers(0, 10**6), encoding=st.sampled_from(["gzip", "zstd"])
 )
 def bent_compressed_bodies_are_whole_or_refused(body: bytes, sizes: list[int], bend: int, encoding: str) -> None:
-    """One byte of a compressed body is another: what is accepted is what Python's own decompressor gives."""
+    """Change one byte of a compressed body: an accepted body equals the output of Python's own decompressor."""
     packed = bytearray(gzip.compress(body, mtime=0) if encoding == "gzip" else zstd.compress(body))
     packed[bend % len(packed)] ^= 1 << (bend % 8)
 

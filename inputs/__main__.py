@@ -1,4 +1,4 @@
-"""`python -m inputs`: send what the description allows and what it does not, and tell what was answered wrongly."""
+"""`python -m inputs`: sends requests that the API description allows and does not, and reports wrong responses."""
 
 from pathlib import Path
 from typing import Annotated

@@ -29,7 +29,7 @@ _BEYOND_SCHEMAS: Final = re.compile(
 """NUL is no character of PostgreSQL; to JSON Schema 2.0 is an integer, which it is in no column here; Unicode alone
 knows which characters are printable, and the table which columns are never null."""
 _PROBLEMS: Final = {"/problems/csv-header-error", "/problems/malformed-body"}
-"""A body of text that no schema describes is not what its Content-Type says."""
+"""The message about a text body that contradicts its Content-Type, which no schema can express."""
 _REFUSALS: Final = {408, 411, 412, 413, 414, 422, 431, 460, 507}
 """Besides those that Schemathesis knows."""
 
@@ -42,7 +42,7 @@ def send_bytes(context: Any, value: Any) -> bytes:
 
 @schemathesis.check
 def valid_is_accepted(ctx: Any, response: Any, case: Any) -> None:
-    """A valid request is accepted, unless its content is what nobody could have known from the schema."""
+    """A valid request is accepted, unless the schema cannot express why it is not."""
     try:
         checks.positive_data_acceptance(ctx, response, case)
     except (Failure, FailureGroup):
@@ -52,7 +52,7 @@ def valid_is_accepted(ctx: Any, response: Any, case: Any) -> None:
 
 @schemathesis.check
 def invalid_is_refused(ctx: Any, response: Any, case: Any) -> None:
-    """An invalid request is refused; headers and parameters that nobody knows are passed over."""
+    """An invalid request is rejected; unknown headers and parameters are ignored."""
     if response.status_code in _REFUSALS or _has_empty_parameter(case):
         return
     try:
@@ -71,7 +71,7 @@ def required_headers_are_required(ctx: Any, response: Any, case: Any) -> None:
 
 @schemathesis.check
 def deleted_is_gone(ctx: Any, response: Any, case: Any) -> None:
-    """What was deleted is not found; a key that was revoked is still listed, with the time of it."""
+    """Deleted objects are not found; a revoked key is still listed with its time."""
     if "/registrations" not in case.path:
         checks.use_after_free(ctx, response, case)
 

@@ -33,7 +33,7 @@ async def _attack(name: str, target: Target) -> None:
 
 
 def main() -> None:
-    """Attack until told to end."""
+    """Attack until stopped."""
     os.nice(_LOWEST_PRIORITY)
     name, host, port = sys.argv[1:]
     target = Target(host, int(port), sys.stdin.readline().strip())

@@ -142,7 +142,7 @@ async def unread_events(target: Target) -> None:
 
 
 async def _hanging_server(drip: bytes) -> int:
-    """A server that never comes to the end of an answer; returns its port."""
+    """A server whose responses never end; returns its port."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(asyncio.CancelledError, OSError, EOFError):
@@ -158,7 +158,7 @@ async def _hanging_server(drip: bytes) -> int:
 
 
 async def hanging_receivers(target: Target) -> None:
-    """Have twenty receivers told of thousands of imports, none of which ever answers."""
+    """Notify twenty receivers, none of which ever responds, of thousands of imports."""
     url = f"http://127.0.0.1:{await _hanging_server(b'')}/"
     for _ in range(20):
         await target.ask("POST", "/api/webhooks", json.dumps({"url": url, "events": ["import.completed"]}).encode())
@@ -173,7 +173,7 @@ async def hanging_sources(target: Target) -> None:
 
 
 async def slow_exports(target: Target) -> None:
-    """Export all there is, and read a little of it a second; whose place is refused asks again."""
+    """Export everything and read slowly; retry if rejected."""
     await _finished(target, await _import(target, body=bombs.good_rows(200_000), headers=bombs.NDJSON | bombs.ZSTD))
     formats = ("csv", "ndjson", "xlsx", "parquet")
 
@@ -226,7 +226,7 @@ async def half_headers(target: Target) -> None:
 
 
 async def unknown_keys(target: Target) -> None:
-    """Send keys that nobody has."""
+    """Send unknown keys."""
     await _repeat(
         target,
         200,
@@ -235,7 +235,7 @@ async def unknown_keys(target: Target) -> None:
 
 
 async def wildcards(target: Target) -> None:
-    """Search for what fits everything and nothing, and hang up."""
+    """Search for text that matches everything or nothing, and disconnect."""
     await _finished(target, await _import(target, body=bombs.good_rows(200_000), headers=bombs.NDJSON | bombs.ZSTD))
     request = target.request("GET", f"{_SINGLE}?search={'%25a_' * 40}&sortBy=platformName&pageIndex=500")
     await _hang_up(target, 64, 0.2, request)

@@ -39,14 +39,14 @@ def good_rows(rows: int) -> bytes:
 
 @cache
 def long_envelope() -> bytes:
-    """A thousand records with 45 values each that nobody asked for."""
+    """A thousand records with 45 unknown values each."""
     other = {f"member {place}": [place] * 20 for place in range(40)}
     return json.dumps({"platforms": [{"platformName": "attack", **other}] * 1000}).encode()
 
 
 @cache
 def workbook() -> bytes:
-    """A sheet of a million rows, deflated, whose cells all are one text."""
+    """A compressed sheet of a million rows that all have the same text."""
     row = '<row><c t="inlineStr"><is><t>attack</t></is></c></row>'
     sheet = (
         '<?xml version="1.0"?><worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>'

@@ -49,7 +49,7 @@ class Figures:
 
 
 async def sample(figures: Figures, processes: dict[str, int], url: str, every: float, stop: asyncio.Event) -> None:
-    """Take samples until told to stop."""
+    """Take samples until stopped."""
     handles = {name: psutil.Process(pid) for name, pid in processes.items()}
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
         while not stop.is_set():

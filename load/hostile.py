@@ -57,7 +57,7 @@ class Figures:
     answered: list[float] = field(default_factory=list)
     """Milliseconds until they were accepted."""
     strangers: list[float] = field(default_factory=list)
-    """Milliseconds of requests whose key the server had not seen."""
+    """Milliseconds of requests with a key that the server had not seen."""
     refused: int = 0
     """Answers to the two that were none of 2xx."""
     load: dict[str, float] = field(default_factory=dict)
@@ -247,7 +247,7 @@ async def _keys(url: str, attacker: str, count: int) -> tuple[str, list[str]]:
 
 
 async def _forget(url: str, user: str) -> None:
-    """Take away what an attack left, and wait until nothing works at it any more."""
+    """Remove the data of an attack, and wait until nothing processes it any more."""
     async with open_pool(url, name="hostile", most=1) as pool:
         await erase_user(pool, user)
         async with pool.connection() as connection:

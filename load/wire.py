@@ -14,7 +14,7 @@ _MOST_UNREAD: Final = 2**16
 
 @dataclass(slots=True)
 class Target:
-    """What is attacked, with which key, and what was answered."""
+    """The target of an attack, its key and the responses."""
 
     host: str
     port: int
@@ -22,7 +22,7 @@ class Target:
     answers: Counter[str] = field(default_factory=Counter)
     """Statuses, and `closed` for connections that the server ended without one."""
     begun: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set once what the attack needs is there, and it begins."""
+    """Set once the attack is prepared and begins."""
 
     def request(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None, *, key: str = ""

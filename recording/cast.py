@@ -8,7 +8,7 @@ from recording.session import COLUMNS, Line
 
 
 def write_cast(lines: Sequence[Line], file: Path) -> None:
-    """Write what appears when, a character at a time where it was typed."""
+    """Write timed output, character by character where it was typed."""
     events: list[tuple[float, str]] = []
     for line in lines:
         if line.typed_seconds:

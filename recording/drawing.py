@@ -1,4 +1,4 @@
-"""The session as an SVG whose lines appear when they did; without motion for who prefers that, and in print."""
+"""The session as an SVG whose lines appear as recorded; without motion in print and for reduced motion."""
 
 from collections.abc import Sequence
 from html import escape

@@ -1,4 +1,4 @@
-"""The session: a server starts, files are imported, and what was wrong with them is shown."""
+"""The session: a server starts, files are imported, and their errors are shown."""
 
 import os
 import re
@@ -23,7 +23,7 @@ _COMMANDS: Final = (
 )
 _PROMPT: Final = "$ "
 _TYPING_SECONDS: Final = 0.03
-"""A character, as somebody types who knows the command."""
+"""Seconds per typed character."""
 _READING_SECONDS: Final = 1.2
 """After the output of a command."""
 _MOST_LINES: Final = 17

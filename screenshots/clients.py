@@ -19,7 +19,7 @@ _NDJSON: Final = {"content-type": "application/x-ndjson"}
 
 
 class Clients:
-    """Users with their keys, and what they import.
+    """Users with their keys and imports.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Clients:
         self._commands: list[dict[str, str]] = [json.loads(line) for line in lines]
 
     async def open(self) -> None:
-        """Import what others refer to, and some of every kind of day."""
+        """Import referenced rows and a typical day of others."""
         platforms = files("commandapi.examples").joinpath("platforms.csv").read_bytes()
         await self._end_of(await self._import(0, "platforms", platforms, _CSV))
         # Strict: none is imported where one is bad.

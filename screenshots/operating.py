@@ -1,4 +1,4 @@
-"""One who operates the shop: what they do by the dashboard's forms is on its page of the audit."""
+"""An operator of the shop, whose actions in the dashboard appear in the audit log."""
 
 import re
 from collections.abc import Mapping

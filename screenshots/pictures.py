@@ -1,4 +1,4 @@
-"""Which pages are taken, and how."""
+"""The pages to photograph, and how."""
 
 import asyncio
 import shutil
@@ -19,10 +19,10 @@ _BEFORE_OPERATING_SECONDS: Final = 60
 _AFTER_OPERATING_SECONDS: Final = 65
 """How long until something has failed again; the realtime graph shows 90 seconds."""
 _ROWS_BEFORE: Final = 50_000
-"""Rows of a long import that are done when its pictures are taken."""
+"""Rows of a long import that are processed before its pictures are taken."""
 
 _REPORTS: Final = 60_000
-"""Jobs of a bulk operation: so many that its pictures are taken while it is under way."""
+"""Jobs of a bulk operation, enough to take its pictures while it runs."""
 _REPORTS_AT_ONCE: Final = 5_000
 
 _REPLACE: Final = """([path, other]) => {
@@ -57,7 +57,7 @@ async def _long_import(site: Site) -> str:
 
 
 async def _order_under_way(site: Site) -> str:
-    """A bulk operation for more jobs than one request does: reports, whose queue is paused."""
+    """A bulk operation on more jobs than one request handles: reports in a paused queue."""
     call = site.shop.send_report.call("ada@example.org", month="July")
     for _ in range(_REPORTS // _REPORTS_AT_ONCE):
         await site.shop.jobs.enqueue_many([call] * _REPORTS_AT_ONCE)
@@ -73,7 +73,7 @@ class Picture:
     address: str | Callable[[Site], Awaitable[str]]
     """Relative to the dashboard."""
     is_dark_too: bool = False
-    """Whether it is taken in the dark theme as well, with `-dark` at the end of the name."""
+    """Whether a picture in the dark theme is taken as well, with the suffix `-dark`."""
     width: int = _WIDE
     height: int | None = _PLAIN_HEIGHT
     """None: as high as the page is."""
@@ -138,7 +138,7 @@ async def _take(browser: Browser, address: str, file: Path, picture: Picture, th
     assert answer.status == 200, f"{address}: {answer.status}"
     # The state of the stream shows on the page.
     await page.locator('.live[data-state="on"]').wait_for()
-    # Where this folder lies is nobody's business. It is in tracebacks, and in those that the stream begins with.
+    # The path of this folder, which appears in tracebacks, must not be in the pictures.
     await page.wait_for_timeout(_STREAM_MILLISECONDS)
     await page.evaluate(_REPLACE, [f"{Path(__file__).parents[1]}/", "/srv/shop/"])
     await page.screenshot(path=file, full_page=picture.height is None)
@@ -146,7 +146,7 @@ async def _take(browser: Browser, address: str, file: Path, picture: Picture, th
 
 
 async def _make_smaller(folder: Path) -> None:
-    """Give the pictures a palette, where there is a tool for it."""
+    """Reduce the pictures to a palette if a tool is installed."""
     tool = shutil.which("pngquant")
     if tool is not None:
         names = [f"{picture.name}{theme}.png" for picture in PICTURES for theme in ("", "-dark")]

@@ -80,7 +80,7 @@ class Shop:
         self.close_day = close_day
 
     async def open(self) -> None:
-        """Set up what recurs, and begin what takes long."""
+        """Set up recurring jobs and start long ones."""
         recurring = self.jobs.recurring
         await recurring.add_or_update(
             "close-day", self.close_day.call("Berlin"), cron="0 22 * * MON-SAT", timezone="Europe/Berlin"
@@ -103,7 +103,7 @@ class Shop:
             batch.then(self.send_report.options(user_id="auth0|dana").call("dana@shop.example", "July"))
 
     async def trade(self) -> None:
-        """Enqueue what some orders need, until it is cancelled."""
+        """Enqueue jobs for bulk operations until cancelled."""
         while True:
             calls = [self._mail("order-confirmed") for _ in range(self._chance.randrange(2, 9))]
             calls += [self._webhook("order.created") for _ in range(self._chance.randrange(1, 4))]
@@ -121,7 +121,7 @@ class Shop:
         return options.call(f"{person}{self._chance.randrange(100)}@example.org", template, self._number())
 
     def _webhook(self, event: str) -> Any:
-        # Every thirtieth goes to the host that does not answer.
+        # Every thirtieth goes to a host that does not respond.
         host = _HOSTS[2] if self._chance.random() < 1 / 30 else self._chance.choice(_HOSTS[:2])
         return self.send_webhook.call(f"https://{host}/shop/{event}", event, self._number())
 

@@ -55,7 +55,7 @@ class CommandSite:
         return answer.text
 
     async def status_of(self, import_id: int) -> dict[str, Any]:
-        """What the user is told of the import."""
+        """The message to the user about the import."""
         answer = await self.api.get(f"/api/imports/{import_id}")
         assert answer.status_code == 200, answer.text
         found: dict[str, Any] = answer.json()
@@ -71,7 +71,7 @@ class CommandSite:
 
 
 async def until(check: Callable[[], Awaitable[bool]], what: str) -> None:
-    """Wait until `check` holds."""
+    """Wait until `check` passes."""
     deadline = time.monotonic() + 60
     while not await check():
         assert time.monotonic() < deadline, f"did not happen: {what}"

@@ -1,4 +1,4 @@
-"""An application with a dashboard whose data a test holds in its hand."""
+"""An application with a dashboard whose data a test controls."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -279,7 +279,7 @@ def build_site(
 
 
 class FixedAccess(OpenAccess):
-    """Everyone is the same viewer, whom a test may change."""
+    """Everyone is the same viewer, which a test can change."""
 
     def __init__(self, role: Role = Role.OPERATOR, name: str = "ann", *, actions: frozenset[str] | None = None) -> None:
         self.current: Viewer | None = Viewer(name, role, actions=actions)

@@ -1,4 +1,4 @@
-"""Cases of one test that share what is dear to set up: a failure says which case it was."""
+"""Cases of one test that share an expensive setup; a failure names its case."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

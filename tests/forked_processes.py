@@ -109,7 +109,7 @@ class ForkedProcess:
         self.send_signal(signal.SIGKILL)
 
     def close(self) -> None:
-        """End it if it still runs, and forget what it wrote."""
+        """Stop it if it still runs, and discard its output."""
         self.kill()
         self.wait()
         shutil.rmtree(self._folder, ignore_errors=True)

@@ -95,7 +95,7 @@ async def execute(database_url: str, statement: str) -> None:
 
 
 async def kept(database_url: str) -> dict[str, int]:
-    """How much there is of everything that accepting an import writes."""
+    """Row counts of every table that accepting an import writes to."""
     tables = (
         "bulkport.bulk_import_jobs",
         "bulkport.import_chunks",

@@ -21,7 +21,7 @@ SESSIONS = 4
 
 @contextmanager
 def pooled(database_url: str) -> Iterator[str]:
-    """The database through PgBouncer, on a socket of its own; the test is skipped where there is no PgBouncer."""
+    """The database through PgBouncer on its own socket; skips the test if PgBouncer is not installed."""
     program = shutil.which("pgbouncer")
     if program is None:
         pytest.skip("pgbouncer is not installed")

@@ -157,7 +157,7 @@ def make_data_dir(data_dir: Path) -> None:
 
 @contextmanager
 def temporary_data_dir(*, is_made: bool = False) -> Iterator[Path]:
-    """A data folder whose database is stopped at the end, whoever left it running."""
+    """A data folder whose database is stopped at the end."""
     folder = Path(tempfile.mkdtemp(prefix="commandapi-test-"))
     data_dir = folder / "data"
     if is_made:

@@ -52,7 +52,7 @@ class _Found:
 
 
 def background(run: Run) -> None:
-    """Jobs enqueued and run a second, how soon an idle worker takes one up, and what statistics cost."""
+    """Jobs enqueued and run per second, queue latency of an idle worker, and the cost of statistics."""
     found = _Found()
     scale = run.scale
     with _systems(run) as systems:
@@ -66,7 +66,7 @@ def background(run: Run) -> None:
             for name, system in systems.items():
                 if name != _HISTORY:
                     system.install()
-            # There and back: what is compared is measured one after the other, and neither always first.
+            # Alternating order: the compared systems run in turn, and neither is always first.
             _measure(run, dict(reversed(systems.items()) if number % 2 else systems.items()), found)
             remove_waiting_jobs(history.url)
         run.database.settle()
@@ -96,7 +96,7 @@ def _systems(run: Run) -> Iterator[dict[str, JobSystemProcesses]]:
     folder = run.folder / "jobs"
     folder.mkdir()
     with redis(folder / "redis") as redis_url:
-        # What ratios are made of stands side by side.
+        # The operands of a ratio are shown side by side.
         systems = {_HISTORY: _PRODUCT, _PRODUCT: _PRODUCT, "pgqueuer": "pgqueuer", "bare": "bare", "celery": "celery"}
         if redis_url is None:
             del systems["celery"]

@@ -1,4 +1,4 @@
-"""The dashboard over a long history: each page, the first visit, and what open dashboards cost the API."""
+"""The dashboard over a long history: each page, the first visit, and the cost of open dashboards for the API."""
 
 import gzip
 import re

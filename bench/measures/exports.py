@@ -29,7 +29,7 @@ _QUERIES["parquet"] = _QUERIES["xlsx"] = _QUERIES["csv"]
 
 
 def exports(run: Run, product: Product) -> None:
-    """Each format, by the same client, which writes what it reads to a file."""
+    """Each format with the same client, which writes the response to a file."""
     rows = run.scale.rows
     run.database.empty_tables()
     with psycopg.connect(run.database.url, autocommit=True) as connection:
@@ -40,7 +40,7 @@ def exports(run: Run, product: Product) -> None:
     for file_format, (query, options) in _QUERIES.items():
         ours: list[float] = []
         copied: list[float] = []
-        # A workbook holds a sheet's rows, and takes long.
+        # A workbook holds at most a sheet of rows, and is slow to write.
         pairs = 1 if file_format == "xlsx" else run.scale.pairs
         if file_format == "xlsx" and rows >= 1_048_576:
             continue
@@ -88,7 +88,7 @@ def _copy(url: str, query: str, options: str, path: Path) -> float:
 
 
 def _compare(exported: Path, copied: Path, *, has_header: bool) -> None:
-    """Refuse a time whose file was another one."""
+    """Reject a measurement whose file differs."""
     content = exported.read_bytes()
     if has_header:
         content = content.partition(b"\n")[2]

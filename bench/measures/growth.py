@@ -67,7 +67,7 @@ def growth(run: Run) -> None:
             system.install()
             with psycopg.connect(system.url, autocommit=True, prepare_threshold=None) as connection:
                 add(connection, system.url, size)
-                # Or the first steps wait for the disk to take what was just added.
+                # Otherwise the first steps wait for the disk to write the added data.
                 run.database.settle()
                 for step, milliseconds in measure(connection).items():
                     found.setdefault(step, {})[size] = milliseconds
@@ -164,11 +164,11 @@ def _timed(act: Callable[[], Any]) -> float:
 
 
 _KINDS: Final = ((_add_waiting, _job_steps), (_add_finished, _finished_steps), (_add_imports, _import_steps))
-"""What makes so many of a kind, and what is timed beside them."""
+"""A setup that creates many objects of a kind, and the steps timed with them."""
 
 
 def plot(details: Mapping[str, Any]) -> Path:
-    """Draw what the measure found, on logarithmic axes, to `PLOT`."""
+    """Plot the results on logarithmic axes to `PLOT`."""
     import matplotlib as mpl
 
     mpl.use("svg")

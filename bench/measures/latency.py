@@ -18,7 +18,7 @@ from bench.samples import percentile, spread
 ROWS = 1000
 CLIENTS = 8
 BESIDE_INTERVAL_SECONDS = 0.02
-"""Between two requests beside a large import: a user who works, not a second flood."""
+"""Pause between two requests during a large import: an ordinary user, not a second flood."""
 _BULK = "/api/platforms/bulk"
 _DISTINCT_BODIES = 20
 _QUEUEING_CLIENTS = 4

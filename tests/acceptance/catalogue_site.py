@@ -53,7 +53,7 @@ EVERYTHING = (
 
 
 def emptied(site: CatalogueSite, tables: str = "platforms, commands") -> CatalogueSite:
-    """The site without what tests before have left there."""
+    """The site without data from earlier tests."""
     with psycopg.connect(site.url) as connection:
         connection.execute(f"TRUNCATE {tables} CASCADE".encode())
     return site

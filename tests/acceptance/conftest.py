@@ -18,14 +18,14 @@ async def site(database_url: str) -> AsyncIterator[CatalogueSite]:
 
 @pytest.fixture
 async def idle_site(database_url: str) -> AsyncIterator[CatalogueSite]:
-    """The Command API without a worker: what is queued stays queued."""
+    """The Command API without a worker, so that queued imports stay queued."""
     async with opened(database_url, worker=False) as site:
         yield site
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared_site(server_url: str, migrated_template: str) -> AsyncIterator[CatalogueSite]:
-    """As `site`, for tests that wait for the end of what they import and begin with `emptied`."""
+    """Like `site`, for tests that wait for the end of their imports and begin with `emptied`."""
     with fresh_database(server_url, migrated_template) as url:
         async with opened(url) as site:
             yield site

@@ -1,4 +1,4 @@
-"""A TCP proxy between a client and a server that does to their connections what networks do."""
+"""A TCP proxy that disturbs connections as networks do."""
 
 import asyncio
 import contextlib

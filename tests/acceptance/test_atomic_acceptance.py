@@ -33,7 +33,7 @@ async def _send_parts(upload: Connection, count: int, part: bytes = PART) -> Non
 
 
 async def _is_clean(api: ServedApi) -> None:
-    """Nothing is left of an upload, and the next one is taken."""
+    """Nothing is left of an upload, and the next one is accepted."""
     await api.uploads_under_way(0)
     assert await kept(api.url) == NOTHING
     async with api.begun(PLATFORMS, NDJSON) as upload:

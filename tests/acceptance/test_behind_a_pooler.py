@@ -26,7 +26,7 @@ def pooled_url(database_url: str) -> Iterator[str]:
 
 @pytest.fixture
 async def site(pooled_url: str) -> AsyncIterator[CatalogueSite]:
-    """The Command API with a worker, all of it behind the pooler."""
+    """The Command API with a worker, entirely behind the pooler."""
     async with opened(pooled_url, database_wait_seconds=30) as site:
         yield site
 

@@ -1,4 +1,4 @@
-"""The Python client on networks that lose answers and cut connections: what it sends arrives once."""
+"""The Python client on networks that lose responses and break connections: everything arrives once."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Exports and descriptions of resources: files that import again, and what a client needs to make one."""
+"""Exports that can be imported again, and descriptions of resources for clients."""
 
 import csv
 import io

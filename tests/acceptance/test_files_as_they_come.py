@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001 # texts as people have them are what is tested
-"""Files as people have them, sent over HTTP: read right and said how, or refused with a word; nothing in silence."""
+"""Real-world files over HTTP are read correctly with notes, or rejected clearly; nothing is lost silently."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Platforms are matched by name, commands by platform and how-to: what `?mode=` does to the catalogue."""
+"""`?mode=` in the catalogue: platforms are matched by name, commands by platform and how-to."""
 
 import asyncio
 from typing import Any

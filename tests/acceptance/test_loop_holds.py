@@ -38,7 +38,7 @@ TRIES: Final = 3
 
 @dataclass(frozen=True)
 class Hostile:
-    """A request that is meant to keep the server from others."""
+    """A request that tries to keep the server busy."""
 
     content: Callable[[], bytes]
     statuses: frozenset[int]
@@ -217,7 +217,7 @@ REQUESTS: Final = {
 
 @dataclass(frozen=True)
 class Watched:
-    """A server in a process of its own, and a client of it."""
+    """A server in its own process, with a client."""
 
     client: httpx.AsyncClient
 

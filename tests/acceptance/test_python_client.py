@@ -1,4 +1,4 @@
-"""The Python client against the whole application: what it sends is what is stored."""
+"""The Python client against the whole application."""
 
 import asyncio
 import itertools
@@ -112,7 +112,7 @@ async def test_an_import_is_cancelled(database_url: str) -> None:
 
 
 class Flaky(httpx.AsyncBaseTransport):
-    """Loses the answer to the first upload: the client cannot know what became of it."""
+    """Loses the response to the first upload, so that the client does not know its outcome."""
 
     def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
         self._inner = inner

@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001 # texts as people have them are what is tested
-"""Files of the shapes that people report: each is read right, or refused with a word that says what to do."""
+"""Files as people report them are read correctly, or rejected with a message that says what to do."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +15,7 @@ HEADER = "platform name,note\r\n"
 
 @dataclass(frozen=True)
 class Reported:
-    """A body, and what is right."""
+    """A body and the expected result."""
 
     body: str | bytes
     names: list[str] = field(default_factory=list)

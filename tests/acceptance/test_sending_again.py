@@ -328,7 +328,7 @@ async def test_the_key_of_a_rejected_single_request_is_released(shared_site: Cat
 
 
 class Twice:
-    """Sends each request twice under one key, and holds the second answer against the first."""
+    """Sends each request twice with one key, and compares the responses."""
 
     def __init__(self, client: Any) -> None:
         self._client = client

@@ -68,7 +68,7 @@ class ServedApi:
 
     @asynccontextmanager
     async def begun(self, path: str, headers: Mapping[str, str], *, method: str = "POST") -> AsyncIterator[Connection]:
-        """A request whose head is sent; the body is chunked unless there is a Content-Length."""
+        """A request whose headers are sent; the body is chunked unless there is a Content-Length."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         framing = {} if "content-length" in headers else {"transfer-encoding": "chunked"}
         every = {"host": "api.example", "x-api-key": self.key, **framing, **headers}

@@ -1,4 +1,4 @@
-"""The Command API in a process of its own, which tells how long its event loop was held at a time.
+"""The Command API in its own process, which reports how long its event loop was blocked.
 
 A hold is the time between two turns of the loop in which its thread had not to wait for a processor, but at most the
 processor time that the whole process took meanwhile. So what other processes take of the machine does not count: work
@@ -46,7 +46,7 @@ class Probe:
         self._loop.call_later(0.001, self._turn)
 
     def take(self) -> float:
-        """The longest since it was last taken, in seconds."""
+        """The longest lag since the last reading, in seconds."""
         longest, self.longest = self.longest, 0.0
         return longest
 

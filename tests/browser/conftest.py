@@ -1,4 +1,4 @@
-"""A real Chromium, Debian's, and a real server with a dashboard whose data the test holds."""
+"""A real Chromium and a real server whose dashboard data the test controls."""
 
 import os
 import shutil

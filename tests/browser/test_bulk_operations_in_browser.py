@@ -1,4 +1,4 @@
-"""An order for all jobs that match in a real browser: it goes on by itself, is stopped, and works without script."""
+"""A bulk operation in a real browser: it continues by itself, can be paused, and works without JavaScript."""
 
 import re
 from collections.abc import Iterator

@@ -57,7 +57,7 @@ def assert_still(
     told: Sequence[str],
     work: Callable[[], BackgroundJobId],
 ) -> None:
-    """Pages, each in a browser of its own, move nothing that is read while there is news of the work for some."""
+    """Pages, each in its own browser, do not shift while updates arrive."""
     with ExitStack() as stack:
         pages = {path: stack.enter_context(watched(browser, jobs_site)).page for path in paths}
         for path, page in pages.items():

@@ -123,7 +123,7 @@ _FOREIGN = "[...document.querySelectorAll('main *')].filter((e) => !e.isOfThePag
 
 
 def test_the_first_update_keeps_the_elements_of_the_page(browser: Browser, jobs_site: JobsBrowserSite) -> None:
-    """They hold what is chosen, opened and focused."""
+    """They keep selection, open details and focus."""
     failed, *_ = some_of_everything(jobs_site).values()
     with watched(browser, jobs_site) as watch:
         watch.page.add_init_script(_SEES_FIRST_UPDATE)

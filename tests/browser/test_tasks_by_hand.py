@@ -18,7 +18,7 @@ MOST_TABS = 150
 
 
 class Hands:
-    """Someone at the page, whose presses are counted: clicks, or Enter on what Tab has reached."""
+    """A user of the page whose actions are counted: clicks, or Enter on a focused element."""
 
     def __init__(self, page: Page, way: Way) -> None:
         self._page = page
@@ -46,7 +46,7 @@ class Hands:
             self._page.keyboard.press("Enter")
 
     def type(self, element: Locator, text: str) -> None:
-        """Write into a field, in place of what is there."""
+        """Replace the text of a field."""
         if self._way == "pointer":
             element.fill(text)
         else:

@@ -1,4 +1,4 @@
-"""Pages in a browser that is watched: what it asks for, complains of and refuses."""
+"""A browser whose requests, console errors and blocked resources are recorded."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from dashboard_site import SiteData
 
 WAIT_MILLISECONDS: Final = 60_000
-"""For what has to happen in a page, however busy the machine is."""
+"""Timeout for events in a page on a busy machine."""
 Theme = Literal["light", "dark"]
 AXE: Final[dict[str, Any]] = {
     "light": {"resultTypes": ["violations"]},
@@ -80,7 +80,7 @@ def watched(
 
 
 def is_live(page: Page) -> None:
-    """Wait until the page is told of what changes."""
+    """Wait until the page receives live updates."""
     expect(page.locator(".live")).to_have_attribute("data-state", "on")
 
 

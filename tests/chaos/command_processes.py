@@ -64,7 +64,7 @@ class CommandProcess:
         until(lambda: not self.lives, "a killed process to be gone")
 
     def freeze(self) -> None:
-        """Stop it where it is, with everything that it holds."""
+        """Suspend it with everything it holds."""
         self._process.suspend()
 
     def thaw(self) -> None:

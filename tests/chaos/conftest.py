@@ -1,4 +1,4 @@
-"""Sites whose processes, and databases that themselves, may be killed."""
+"""Sites whose processes and databases may be killed."""
 
 import os
 import random

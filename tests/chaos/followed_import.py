@@ -1,4 +1,4 @@
-"""An import as its client sees it, watched at every moment: what it says may only ever go forwards."""
+"""A continuously polled import as its client sees it: its status must only ever advance."""
 
 import json
 import time
@@ -51,7 +51,7 @@ class FollowedImport:
         return self.note(answer.json())
 
     def note(self, now: Answer) -> Answer:
-        """Take a status down that was asked for elsewhere."""
+        """Record a status that was requested elsewhere."""
         final = now["status"] in _FINAL
         assert now["totalRecords"] == self.body.rows
         assert (now["completedAt"] is not None) == final, now

@@ -24,7 +24,7 @@ _GATE = """
 
 @contextmanager
 def held_back(site: Site, state: str = "done") -> Iterator[Callable[[], None]]:
-    """The last chunk of an import comes to this state when what this gives is called, or at the end of the context."""
+    """Sets the last chunk of an import to this state when the yielded function is called, or at the end."""
 
     def let_go() -> None:
         site.rows("DELETE FROM held_back WHERE state = %s", state)

@@ -1,4 +1,4 @@
-"""Bodies with bad rows of every kind, and what an import of them must come to."""
+"""Bodies with every kind of bad row, and the expected results."""
 
 import json
 import random

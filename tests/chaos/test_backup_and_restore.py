@@ -1,4 +1,4 @@
-"""A dump that is taken while an import runs is restored elsewhere, and the import goes on there, each row once."""
+"""An import continues in a database restored from a dump taken while it ran, importing each row once."""
 
 import random
 import subprocess

@@ -1,4 +1,4 @@
-"""A short run of `make chaos`: whatever breaks, what was acknowledged is there once, and what was refused is not."""
+"""A short run of `make chaos`: acknowledged work exists once and rejected work does not, whatever breaks."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""PostgreSQL crashes under running imports and comes back: workers and API go on, and nothing is lost or doubled."""
+"""PostgreSQL crashes during imports and recovers: workers and API continue, and nothing is lost or duplicated."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""A newer version is rolled out beside the running one: the old one serves and works on after the migration."""
+"""The old version keeps serving and working while a newer one is rolled out and has migrated."""
 
 import pytest
 from command_processes import CommandServer, Site

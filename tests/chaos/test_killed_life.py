@@ -25,7 +25,7 @@ NDJSON = {"content-type": "application/x-ndjson"}
 
 @contextmanager
 def gate(site: Site, moment: str) -> Iterator[Callable[[], None]]:
-    """Statements of this kind wait until the context ends; what it gives waits for the first to do so."""
+    """Statements of this kind block until the context ends; yields a function that waits for the first one."""
     site.rows(f"""
         CREATE OR REPLACE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN PERFORM pg_advisory_xact_lock_shared({LOCK}); RETURN coalesce(NEW, OLD); END $$
@@ -122,7 +122,7 @@ def gate_of_chunk(site: Site, number: int) -> Iterator[None]:
 
 
 class Receiver:
-    """Takes webhooks; holds its first answer back until a test lets it go."""
+    """Receives webhooks; delays its first response until a test releases it."""
 
     def __init__(self) -> None:
         self.messages: list[tuple[str, bytes]] = []

@@ -1,4 +1,4 @@
-"""A worker that dies while it fetches a body leaves nothing; another one begins again, and nothing comes twice."""
+"""A worker killed while pulling a body leaves nothing; another one starts over without duplicates."""
 
 import threading
 from collections.abc import Iterator

@@ -22,7 +22,7 @@ WAITS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 4
 
 
 def asked(site: Site, process: CommandProcess, url: str, method: str, path: str) -> None:
-    """Ask for what removes rows, and kill the process while it does."""
+    """Request the removal of rows, and kill the process meanwhile."""
     with psycopg.connect(site.database_url) as holder:
         holder.execute(f"SELECT pg_advisory_xact_lock({LOCK})".encode())
 

@@ -1,4 +1,4 @@
-"""An import whose background job is lost is queued anew, once, and loses and doubles nothing."""
+"""An import whose background job is lost is requeued once and neither loses nor duplicates rows."""
 
 import asyncio
 

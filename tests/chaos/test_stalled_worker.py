@@ -1,4 +1,4 @@
-"""A worker that stands still with a chunk in hand holds nobody up, and does no harm when it goes on."""
+"""A worker suspended with a chunk in progress delays nobody and does no harm when it resumes."""
 
 import pytest
 from command_processes import Site, until

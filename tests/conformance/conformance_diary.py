@@ -53,7 +53,7 @@ class Diary:
         return [note.event for note in self.notes(*job_ids)]
 
     def most_at_once(self, *job_ids: str) -> int:
-        """How many of these jobs ran at one time, at most, between their notes `begun` and `ended`."""
+        """Maximum concurrency of these jobs, between their notes `begun` and `ended`."""
         running, most = 0, 0
         for note in sorted(self.notes(*job_ids), key=lambda note: note.at):
             running += {"begun": 1, "ended": -1}.get(note.event, 0)

@@ -23,10 +23,10 @@ class EngineUnderTest:
 
     factory: EngineFactory
     miss_ticks: Callable[[AnyConnection, str, timedelta], Awaitable[None]]
-    """Make a recurring job look as if nobody had acted on its ticks for so long; servers notice it at once."""
+    """Make a recurring job look overdue by this much; servers notice it at once."""
 
     def application(self) -> BackgroundJobs:
-        """What an application holds, without tasks."""
+        """The job calls of an application without tasks."""
         return BackgroundJobs(engine=self.factory)
 
     def port(self) -> JobEngine:

@@ -25,7 +25,7 @@ from forked_processes import ForkedProcess
 
 WAIT_SECONDS = 60.0
 HASTY = {"heartbeat_seconds": 0.25, "stalled_seconds": 1.25, "poll_seconds": 0.2}
-"""Settings of servers whose death is soon noticed."""
+"""Settings of servers whose death is detected quickly."""
 
 
 class ServerProcess:
@@ -86,7 +86,7 @@ class Home:
 
 
 class ConformanceSite:
-    """One test's view of it."""
+    """A test's view of it."""
 
     def __init__(self, home: Home, jobs: BackgroundJobs, connection: psycopg.AsyncConnection[Any]) -> None:
         self.url = home.url
@@ -149,7 +149,7 @@ class ConformanceSite:
 
 
 async def eventually(check: Callable[[], Awaitable[bool]], what: str, seconds: float = WAIT_SECONDS) -> None:
-    """Wait until `check` holds."""
+    """Wait until `check` passes."""
     try:
         async with asyncio.timeout(seconds):
             while not await check():

@@ -27,7 +27,7 @@ class UnspeakableError(Exception):
 
 
 class Unserializable:
-    """A result that is no JSON, and cannot even be shown."""
+    """A result that is neither JSON nor printable."""
 
     def __repr__(self) -> str:
         raise ValueError("no words")
@@ -59,7 +59,7 @@ class Tasks:
 
 
 def declare(jobs: BackgroundJobs, diary: Diary) -> Tasks:
-    """Declare them; what they do is written to the diary."""
+    """Declare the tasks, which write to the diary."""
 
     def tell(context: JobContext, event: str) -> None:
         diary.note(context.job_id, context.attempt, event)

@@ -1,4 +1,4 @@
-"""A database with the engine under test for each module, and a view of it for each test."""
+"""A database with the engine under test for each module, and a view for each test."""
 
 import uuid
 from collections.abc import AsyncIterator, Iterator

@@ -111,7 +111,7 @@ async def test_a_server_whose_clock_is_a_minute_off_works_correctly(site: Confor
 
 
 async def test_servers_of_two_versions_run_the_tasks_they_know_and_lose_nothing(site: ConformanceSite) -> None:
-    """An older one that meets what it does not know leaves it to a newer one, and the other way round."""
+    """Each version leaves tasks that it does not know to the other."""
     queues = ["editions"]
     options = JobOptions(queue="editions")
     with site.server("older", edition="older", queues=queues), site.server("newer", edition="newer", queues=queues):

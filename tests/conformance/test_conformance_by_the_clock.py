@@ -135,7 +135,7 @@ def last_sunday(year: int, month: int) -> date:
 
 
 async def test_daylight_saving_changes_neither_skip_nor_double_a_tick(site: ConformanceSite) -> None:
-    """In Berlin the hour from 2 to 3 is missing in March, and comes twice in October."""
+    """In Berlin, the hour from 2 to 3 is skipped in March and repeated in October."""
     year = datetime.now(UTC).year + 1
     for month, hour in ((3, 1), (10, 0)):
         day = last_sunday(year, month)

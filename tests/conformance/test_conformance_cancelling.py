@@ -1,4 +1,4 @@
-"""Cancelling: what waits is gone at once, what runs is asked to end and seen when it does not."""
+"""Cancelling: waiting jobs end at once, running ones are asked to stop and reported if they do not."""
 
 from collections.abc import Iterator
 

@@ -12,7 +12,7 @@ from bulkport.jobs.port.details import RunOutcome
 
 
 async def test_jobs_of_a_killed_server_run_again_within_30_seconds_by_default(site: ConformanceSite) -> None:
-    """Nobody asks for it, and all settings are the default ones. The same holds for a server that stands still."""
+    """Without any intervention, with default settings. The same holds for a suspended server."""
     with site.server("killed", concurrency=2) as killed:
         lost = [await site.jobs.enqueue(site.tasks.stay, "thirty") for _ in range(2)]
         await site.happens("begun", *lost, times=2)
@@ -43,7 +43,7 @@ async def test_jobs_of_a_killed_server_run_again_within_30_seconds_by_default(si
 
 
 async def test_a_continuation_starts_exactly_once_whatever_crashes(site: ConformanceSite) -> None:
-    """Servers that run parents are killed again and again; what continues them runs on one that is not."""
+    """Servers that run parents are killed repeatedly; continuations run on one that is not."""
     chance = random.Random(4)
     parents, children = [], []
     for number in range(48):
@@ -125,7 +125,7 @@ async def test_a_server_that_was_suspended_overwrites_nothing_when_it_resumes(si
 
 
 async def test_a_task_that_blocks_the_event_loop_keeps_its_job_and_is_reported(site: ConformanceSite) -> None:
-    """The heartbeat goes on although the event loop stands still for longer than a silent server is given."""
+    """The heartbeat continues although the event loop is blocked for longer than the heartbeat timeout."""
     watchful = {"blocked_seconds": 2.0, **HASTY}  # a busy machine holds a loop up for shorter
     with site.server("computing", **watchful) as computing, site.server("idle", **watchful) as idle:
         await site.serving("computing", "idle")

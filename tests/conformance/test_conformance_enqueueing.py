@@ -1,4 +1,4 @@
-"""Fire and forget: what is enqueued runs, typed and in the caller's own transaction; what is rolled back never was."""
+"""Fire and forget: enqueued jobs run with typed arguments in the caller's transaction, and never if it rolls back."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator

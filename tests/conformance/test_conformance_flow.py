@@ -1,4 +1,4 @@
-"""Continuations, chains, fan-in and batches: what waits for others runs once they have ended, or is cancelled."""
+"""Continuations, chains, fan-in and batches: dependents run once their parents have ended, or are cancelled."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""States, history and context: every transition, what a run notes down about itself, and what servers say they run."""
+"""States, history and context: transitions, output of runs, and what servers are running."""
 
 from collections.abc import Iterator
 

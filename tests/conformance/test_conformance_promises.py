@@ -1,4 +1,4 @@
-"""The conformance suite of background jobs: what an engine promises, and the tests that hold it to that.
+"""The conformance suite of background jobs: the promises of an engine and their tests.
 
 The tests know the port and `BackgroundJobs` only; `conformance_engine.py` alone names the engine. They run on a real
 PostgreSQL with real worker processes (`conformance_worker.py`, whose tasks are in `conformance_tasks.py`); what tasks

@@ -1,4 +1,4 @@
-"""Search, paging, statistics and retention: what is told of jobs is what happened to them."""
+"""Search, paging, statistics and retention of jobs."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta

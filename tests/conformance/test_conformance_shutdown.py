@@ -99,7 +99,7 @@ async def test_a_long_task_resumes_elsewhere_from_its_checkpoint(site: Conforman
 
 
 async def test_a_draining_server_keeps_its_jobs_however_long_they_take(site: ConformanceSite) -> None:
-    """Its heartbeat goes on until its last job has ended: others, which find silent servers soon, leave it alone."""
+    """Its heartbeat continues until its last job has ended, so others do not declare it dead."""
     with site.server("draining", shutdown_seconds=60, **HASTY) as draining:
         job_id = await site.jobs.enqueue(site.tasks.stay, "draining")
         await site.happens("begun", job_id)

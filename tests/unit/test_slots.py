@@ -1,4 +1,4 @@
-"""Places go to the user who has the fewest, however many requests another has in line."""
+"""Slots go to the user with the fewest, however many requests of another user wait."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Background jobs in four systems, each told to do the same by `python -m bench.peers.jobs`.
+"""Background jobs in four systems, each running the same work through `python -m bench.peers.jobs`.
 
 `bulkport_jobs` is the product. `bare` is Procrastinate alone, `pgqueuer_jobs` PgQueuer, `celery_jobs` Celery on Redis,
 each as its own documentation starts a worker.

@@ -1,4 +1,4 @@
-"""`python -m bench.peers.jobs SYSTEM URL ACTION …`: one action; what it measured is printed as JSON."""
+"""`python -m bench.peers.jobs SYSTEM URL ACTION …`: runs one action and prints its measurement as JSON."""
 
 import asyncio
 import importlib
@@ -24,7 +24,7 @@ _SYSTEMS: Final = {
 _BATCH: Final = 1000
 _WARM_UP: Final = 20
 _IDLE_SECONDS: Final = 0.02
-"""Between two jobs whose pickup is timed: the worker has nothing to do."""
+"""Pause between two timed jobs, so that the worker is idle."""
 _STAMP_PATIENCE_SECONDS: Final = 10.0
 
 

@@ -11,7 +11,7 @@ from typing import Final, Protocol, runtime_checkable
 CONCURRENCY: Final = 20
 """Jobs that one worker process runs at a time; Celery's processes run one."""
 ORDER_ROW: Final = "INSERT INTO bench_orders (note) VALUES ('an order')"
-"""What a caller's transaction does beside enqueueing."""
+"""Other work of a caller's transaction besides enqueueing."""
 ROW_TABLE: Final = "CREATE TABLE bench_orders (id bigserial PRIMARY KEY, note text NOT NULL)"
 
 _STAMP: Final = struct.Struct("d")
@@ -33,7 +33,7 @@ class JobClient(Protocol):
         ...
 
     async def enqueue_stamp(self, sent: float) -> None:
-        """Enqueue a job that tells how long ago `sent` was, a reading of `time.perf_counter`, once it runs."""
+        """Enqueue a job that reports its latency since `sent`, a reading of `time.perf_counter`."""
         ...
 
 
@@ -74,7 +74,7 @@ def stamp(sent: float) -> None:
 
 
 def read_stamp(receiver: socket.socket) -> float:
-    """The next seconds told; waits for them."""
+    """Wait for and return the next seconds reported."""
     (seconds,) = _STAMP.unpack(receiver.recv(_STAMP.size))
     return float(seconds)
 

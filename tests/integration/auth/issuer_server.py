@@ -1,4 +1,4 @@
-"""An OpenID Connect issuer over real HTTP, whose every answer and token a test can bend."""
+"""An OpenID Connect issuer over real HTTP whose responses and tokens a test can change."""
 
 import json
 import threading
@@ -23,14 +23,14 @@ def rsa_key(key_id: str | None = "first", **parameters: Any) -> RSAKey:
 
 
 class IssuerServer:
-    """The issuer `url`; change `keys`, `discovery` and `answers` to change what it says."""
+    """The issuer `url`; change `keys`, `discovery` and `answers` to change its responses."""
 
     def __init__(self, port: int, first_key: PrivateKey) -> None:
         self.url = f"http://127.0.0.1:{port}/"
         self.keys: list[PrivateKey] = [first_key]
         self.discovery: dict[str, Any] = {"issuer": self.url, "jwks_uri": f"{self.url}{JWKS[1:]}"}
         self.answers: dict[str, tuple[int, bytes]] = {}
-        """Path to status and body, instead of what belongs there."""
+        """Status and body by path, instead of the real response."""
         self.before_answer: Callable[[], object] = lambda: None
         self.requests: list[str] = []
 

@@ -140,7 +140,7 @@ async def test_streams_and_forms_without_a_session_are_not_redirected_to_the_pro
 
 
 class CheatingIssuer:
-    """The issuer of the tests with the rest of a provider: what its token endpoint says is a test's choice."""
+    """The issuer of the tests as a full provider; a test chooses the response of its token endpoint."""
 
     def __init__(self, issuer: IssuerServer) -> None:
         self.issuer = issuer
@@ -153,7 +153,7 @@ class CheatingIssuer:
     async def flow(
         self, open_client: OpenClient, **changes: Any
     ) -> AsyncIterator[tuple[httpx.AsyncClient, dict[str, str]]]:
-        """A client that has begun to sign in, and what it was sent to the issuer with."""
+        """A client that has begun to sign in, and the parameters it was redirected with."""
         async with open_client(**settings(self.issuer.url, **changes)) as client:
             begun = await client.get("/hangfire/sign-in")
             query = parse_qs(urlsplit(begun.headers["location"]).query)

@@ -51,7 +51,7 @@ class Operation:
         return next(iter(security[0])) if security else None
 
     def request(self, objects: dict[str, Any]) -> dict[str, Any]:
-        """A request that is right but for who sends it."""
+        """A request that is valid except for its sender."""
         address = re.sub(r"\{(\w+)\}", lambda found: str(objects.get(found[1], 1)), self.path)
         headers, content = dict(_TUS), b""
         for media_type, body in self.described.get("requestBody", {}).get("content", {}).items():

@@ -1,4 +1,4 @@
-"""Keys take each other's place, and what a user may send has limits."""
+"""Key rotation and scopes, and limits on users."""
 
 import psycopg
 

@@ -1,4 +1,4 @@
-"""Registrations by users who signed in at oidc-provider-mock, a provider in a process of its own."""
+"""Registrations by users who signed in at oidc-provider-mock, a real provider process."""
 
 from auth_clients import OpenClient
 from provider_process import run_provider

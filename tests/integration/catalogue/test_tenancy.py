@@ -103,7 +103,7 @@ def switch_row_security(url: str, tenancy: Tenancy) -> None:
 
 @pytest.fixture
 async def isolated(database_url: str) -> AsyncIterator[tuple[httpx.AsyncClient, httpx.AsyncClient]]:
-    """Clients of two users, each with all scopes, who have catalogues of their own."""
+    """Clients of two users with all scopes and their own catalogues."""
     switch_row_security(database_url, Tenancy.ISOLATED)
     async with (
         open_application(database_url, tenancy="isolated") as app,
@@ -168,7 +168,7 @@ async def test_imports_references_matches_and_exports_stay_in_their_users_catalo
 async def test_postgresql_enforces_what_the_application_forgets_to_check(
     isolated: tuple[httpx.AsyncClient, httpx.AsyncClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The application's own check is taken away everywhere; nothing changes for the other user."""
+    """The application's own check is disabled everywhere; nothing changes for the other user."""
     ann, bob = isolated
     platform = await _platform(ann, "git")
     command = (await _command(ann, platform)).json()["id"]

@@ -16,7 +16,7 @@ KEY = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}[A-Za-z0-9_-]{43}\n"
 
 @pytest.fixture(scope="module")
 def kept_data_dir() -> Iterator[Path]:
-    """A data folder whose database runs meanwhile: no command need start it."""
+    """A data folder whose database is already running."""
     with temporary_data_dir(is_made=True) as data_dir, embedded.open_server(data_dir):
         yield data_dir
 

@@ -1,4 +1,4 @@
-"""The doctor names each thing that is wrong with a deployment, and what mends it."""
+"""The doctor reports each problem of a deployment with its remedy."""
 
 import time
 import uuid

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: made, shared, taken over and stopped."""
+"""The embedded PostgreSQL: created, shared, taken over and stopped."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ with embedded.open_server(data_dir) as server:
 
 
 class AnotherUser:
-    """A process that holds the server until it is told to leave."""
+    """A process that uses the server until it is told to stop."""
 
     def __init__(self, data_dir: Path, left: Path) -> None:
         self._left = left

@@ -1,4 +1,4 @@
-"""Server-sent events arrive at once through nginx as it is by default, which buffers, and with gzip switched on."""
+"""Server-sent events arrive at once through nginx with default buffering and with gzip."""
 
 import json
 import os

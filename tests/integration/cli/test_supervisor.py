@@ -39,7 +39,7 @@ DEADLINE_SECONDS = 60
 
 
 class Supervised:
-    """A supervisor in the background, and what it said."""
+    """A supervisor in the background with its messages."""
 
     def __init__(self, program: str, folder: Path, *, count: int = 2, stop_seconds: float = 10.0) -> None:
         self.folder = folder

@@ -40,7 +40,7 @@ upload.start();
 
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the program and the library beside it."""
+    """A folder with the program and the library."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         pytest.skip("node or npm is not installed")
     folder = tmp_path_factory.mktemp("tus")

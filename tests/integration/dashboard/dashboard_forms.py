@@ -17,7 +17,7 @@ from jobs_dashboard_site import JobsSite, open_jobs_site
 
 
 class Operator:
-    """One who looks at the dashboard of a site and acts."""
+    """A viewer who uses the dashboard of a site."""
 
     def __init__(self, site: JobsSite, browser: httpx.AsyncClient) -> None:
         self.site = site
@@ -43,7 +43,7 @@ class Operator:
     async def press(
         self, action: str, fields: Mapping[str, str | Sequence[str]], *, back: str = "jobs", confirm: bool = True
     ) -> str:
-        """Press a button on the page `back`; the page that follows, with a question answered before if there is one."""
+        """Press a button on the page `back`, confirm if asked, and return the next page."""
         query = back.partition("?")[2]
         form = {"csrf": await self._token(back), "back": back, "filter": query, **fields}
         answer = await self._browser.post(f"/hangfire/do/{action}", data=form)
@@ -57,7 +57,7 @@ class Operator:
         return (await self._browser.get(urljoin(f"/hangfire/do/{action}", self.led_to))).text
 
     async def send_twice(self, action: str, fields: Mapping[str, str], *, back: str) -> str:
-        """Send one form two times at once; what the page after the second says was done."""
+        """Send a form twice concurrently and return the message after the second."""
         form = {"csrf": await self._token(back), "back": back, "confirmed": "yes", **fields}
         answers = [self._browser.post(f"/hangfire/do/{action}", data=form) for _ in range(2)]
         locations = {answer.headers["location"] for answer in await asyncio.gather(*answers)}
@@ -66,7 +66,7 @@ class Operator:
         return said_on((await self._browser.get(urljoin(f"/hangfire/do/{action}", self.led_to))).text)
 
     async def said(self, action: str, fields: Mapping[str, str | Sequence[str]], *, back: str = "jobs") -> str:
-        """Press a button; what the next page says was done."""
+        """Press a button and return the message of the next page."""
         return said_on(await self.press(action, fields, back=back))
 
     async def ended(self, calls: Sequence[JobCall], state: JobState) -> list[BackgroundJobId]:
@@ -100,4 +100,4 @@ async def operating(url: str, access: Access | None = None, *, step_seconds: flo
 
 
 READER = FixedAccess(Role.READ_ONLY)
-"""One who only looks."""
+"""A read-only viewer."""

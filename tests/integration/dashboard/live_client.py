@@ -51,7 +51,7 @@ class LiveClient:
         return {"type": "http.disconnect"}
 
     def fragments(self, name: str) -> list[str]:
-        """Every state of a fragment that was sent, or the rows of it that changed."""
+        """Every sent state of a fragment, or its changed rows."""
         return [
             data.get("html") or "".join(data["rows"].values())
             for event, data in self.events

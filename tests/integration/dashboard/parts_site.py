@@ -35,12 +35,12 @@ class PartsSite:
         return answer.text
 
     async def row(self, address: str, row_id: str) -> str:
-        """The text of a table's row on one line; empty if there is none."""
+        """The text of a table row on one line; empty if there is none."""
         found = re.search(rf'<tr data-row id="{re.escape(row_id)}">(.*?)</tr>', await self.page(address), re.DOTALL)
         return words(found[1]) if found else ""
 
     async def said(self, action: str, back: str, **fields: str) -> str:
-        """Press a button and answer its question; what was said then."""
+        """Press a button, confirm, and return the message."""
         token = re.search(r'name="csrf" value="([^"]+)"', await self.page(back))
         assert token is not None
         form = {"csrf": token[1], "back": back, "confirmed": "yes", **fields}

@@ -1,4 +1,4 @@
-"""Orders for all jobs that match: a step a request, each job once, told and audited as far as they have come."""
+"""Bulk operations on all matching jobs: one step per request, each job once, with progress shown and audited."""
 
 import asyncio
 import html
@@ -22,7 +22,7 @@ ACCESS = FixedAccess()
 
 @pytest.fixture
 async def operator(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Operator]:
-    """One whose orders do ten jobs a request."""
+    """A dashboard whose bulk operations handle ten jobs per request."""
     monkeypatch.setattr(job_search, "MOST_JOBS_A_PAGE", 10)
     monkeypatch.setattr(job_search, "_READ_A_PAGE", 10)
     ACCESS.current = Viewer("ann", Role.OPERATOR)
@@ -49,7 +49,7 @@ async def begin(operator: Operator, action: str, back: str) -> str:
 
 
 async def step(operator: Operator, action: str, order: str) -> str:
-    """Press a button on an order's page; what the page after it tells."""
+    """Press a button on the page of a bulk operation and return the next page's message."""
     await operator.press(action, {"operation": order}, back=f"bulk-operations/{order}")
     return await told(operator, order)
 

@@ -1,4 +1,4 @@
-"""The dashboard's JSON API: what the pages show, for programs."""
+"""The dashboard's JSON API."""
 
 import json
 from collections.abc import AsyncIterator

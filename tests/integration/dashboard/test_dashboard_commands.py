@@ -24,7 +24,7 @@ class Api:
         self._browser = browser
 
     async def get(self, path: str) -> Any:
-        """What the API tells."""
+        """The response of the API."""
         answer = await self._browser.get(f"/hangfire/api/v1/{path}")
         assert answer.status_code == 200, answer.text
         return answer.json()

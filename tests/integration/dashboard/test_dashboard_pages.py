@@ -1,4 +1,4 @@
-"""Pages as browsers get them: headers, files, the frame, and what is said when something is not there."""
+"""Pages as browsers receive them: headers, files, the frame and error pages."""
 
 import gzip
 import re

@@ -1,4 +1,4 @@
-"""Cancelling imports, on the dashboard and beside workers that are busy with them."""
+"""Cancelling imports in the dashboard while workers process them."""
 
 import asyncio
 import html
@@ -28,7 +28,7 @@ async def site(database_url: str) -> AsyncIterator[CommandSite]:
 
 
 async def cancel(site: CommandSite, import_id: int) -> str:
-    """Press the button, answer the question; what is said."""
+    """Press the button, confirm, and return the message."""
     page = await site.page(f"imports/{import_id}")
     found = re.search(r'name="csrf" value="([^"]+)"', page)
     assert found is not None
@@ -56,7 +56,7 @@ async def in_hand(site: CommandSite, import_id: int, words: str = "1 in progress
 
 
 async def assert_cancelled(site: CommandSite, import_id: int) -> dict[str, Any]:
-    """It has settled as Cancelled, with the counts of what is there, and nothing is left of it."""
+    """It has completed as Cancelled with the stored counts, and no payload is left."""
     job = await settled(site.api, import_id)
     assert job["status"] == "Cancelled"
     assert job["completedAt"] is not None

@@ -1,4 +1,4 @@
-"""The lists of jobs: what they show, and what is done to the chosen ones and to all that match."""
+"""The lists of jobs, and actions on selected and on all matching jobs."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Open pages are kept up to date: by one poller, with what changed, and at nobody's cost."""
+"""Live updates: one poller sends changes to all open pages."""
 
 import asyncio
 import contextlib

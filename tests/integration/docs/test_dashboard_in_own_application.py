@@ -1,4 +1,4 @@
-"""The application in the document about the dashboard mounts it and decides who sees what."""
+"""The application in the dashboard guide mounts the dashboard and controls access."""
 
 import re
 from collections.abc import AsyncIterator
@@ -34,7 +34,7 @@ def user_of(request: Request) -> str:
 
 @asynccontextmanager
 async def browser_of_the_document_s_application(url: str) -> AsyncIterator[tuple[httpx.AsyncClient, dict[str, Any]]]:
-    """A browser, and what the application is made of."""
+    """A browser and the parts of the application."""
     found = re.search(r"^```python\n(.*?)^```", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     assert found is not None
     program: dict[str, Any] = {"__name__": "document", "DATABASE_URL": url, "BOOKS": BOOKS, "user_of": user_of}

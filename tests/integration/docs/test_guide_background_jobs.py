@@ -1,4 +1,4 @@
-"""The guide to background jobs is a program that does what it says."""
+"""The guide to background jobs is a working program."""
 
 import ast
 import asyncio

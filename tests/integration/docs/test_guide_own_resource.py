@@ -1,4 +1,4 @@
-"""The example application of the guide does what the guide says."""
+"""The guide's example application works as described."""
 
 import os
 import re
@@ -36,7 +36,7 @@ def empty_database(database_url: str) -> str:
 
 @pytest.fixture
 def books(empty_database: str) -> Iterator[httpx.Client]:
-    """A client of the running example, with a worker beside it."""
+    """A client of the running example with a worker."""
     assert run_example(empty_database, "create-tables").wait(DEADLINE_SECONDS) == 0
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

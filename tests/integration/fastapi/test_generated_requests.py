@@ -1,4 +1,4 @@
-"""Requests made up from the API's own description: whatever comes, no answer is a 5xx or one that is not described."""
+"""Requests generated from the API description: no response is a 5xx or undocumented."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""Methods and addresses that an API has besides those it is made for."""
+"""Methods and addresses beside the documented routes."""
 
 import httpx
 import pytest

@@ -1,4 +1,4 @@
-"""Problems, trace ids and what a server says of errors that nobody expected."""
+"""Problems, trace ids and unexpected errors."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""A request that two programs would read differently is refused, and so is one whose head is too large."""
+"""Ambiguous requests and requests with oversized headers are rejected."""
 
 import httpx
 import pytest

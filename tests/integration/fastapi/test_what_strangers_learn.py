@@ -1,4 +1,4 @@
-"""Metrics, methods and messages tell strangers nothing that is not theirs."""
+"""Metrics, methods and messages reveal nothing to strangers."""
 
 import logging
 

@@ -16,7 +16,7 @@ from bulkport.migrations import upgrade_sql
 
 @pytest.fixture
 def library_log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    """What the library logs where nobody has set up structlog, whatever tests before have done in this process."""
+    """The library's log without structlog configured, independent of earlier tests."""
     structlog.reset_defaults()
     caplog.set_level(logging.INFO, logger="bulkport")
     return caplog

@@ -54,7 +54,7 @@ GAUGES = Resource(
 
 @dataclass(frozen=True)
 class OneChunk:
-    """A database with gauges, and what a worker has of it."""
+    """A database with a table of gauges, and a worker's connections to it."""
 
     url: str
     pool: AsyncPool
@@ -89,7 +89,7 @@ class OneChunk:
             return await run_single_statement(connection, attempt, attempt.sole_chunk)
 
     async def work(self, attempt: Attempt) -> None:
-        """Do what a background job does: the short way, and the usual one where that leads to nothing."""
+        """Run the background job: the single statement, and the general path if it does not apply."""
         context = JobContext(
             job_id=BackgroundJobId("1"),
             task="",

@@ -1,4 +1,4 @@
-"""A web server on loopback whose files a test changes, and which keeps what it was asked."""
+"""A web server on loopback with files that a test changes and a record of its requests."""
 
 import asyncio
 import gzip
@@ -30,7 +30,7 @@ class File:
     gate: asyncio.Event | None = None
     """Waited for before the second half of the body."""
     gzips: bool = False
-    """Whether it is compressed for who takes that."""
+    """Whether it is compressed for clients that accept it."""
 
 
 @dataclass

@@ -36,7 +36,7 @@ class TableSite:
         query: str = "",
         headers: Mapping[str, str] = NDJSON,
     ) -> tuple[dict[str, Any], dict[int, list[tuple[str, str]]]]:
-        """Import rows into the first resource, or another; the import and what is wrong with its bad rows."""
+        """Import rows into the first resource, or another; returns the import and its row errors."""
         name = (resource or self.resources[0]).name
         body = rows if isinstance(rows, bytes) else ndjson(rows)
         job = await imported(self.api, f"/api/{name}/bulk{query}", content=body, headers=headers)

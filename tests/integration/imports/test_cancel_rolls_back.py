@@ -1,4 +1,4 @@
-"""An import is cancelled with `rollback=true`: what it has stored goes with the cancellation, and is told."""
+"""Cancelling with `rollback=true` removes stored rows and reports how many."""
 
 import asyncio
 import time
@@ -29,7 +29,7 @@ async def stored(site: TableSite) -> int:
 
 
 async def half_imported(site: TableSite) -> tuple[int, Any]:
-    """An import of which some chunks are stored and one waits for a lock; its id, and who holds the lock."""
+    """An import with some stored chunks and one that waits for a lock; its id and the lock's holder."""
     holder = await psycopg.AsyncConnection.connect(site.url)
     # A row that is not committed makes who writes its key wait: both chunk workers, here.
     await holder.execute("INSERT INTO items (name) VALUES ('n200'), ('n300')")

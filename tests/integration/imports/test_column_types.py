@@ -111,7 +111,7 @@ def _same(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Kind:
-    """A type, how its values are generated and written, and what PostgreSQL should have of one."""
+    """A type: how values are generated and written, and the expected stored value."""
 
     sql_type: str
     annotation: Any
@@ -119,7 +119,7 @@ class Kind:
     cell: Callable[[Any], str] = str
     value: Callable[[Any], str] = _quoted_str
     expected: Callable[[Any], Any] | None = _same
-    """None: what PostgreSQL makes of the cell."""
+    """None for the value that PostgreSQL reads from the cell."""
     name: str = ""
 
     @property

@@ -32,10 +32,10 @@ class Case:
     mistake: str
     """The whole line, but for the name of the role."""
     fault: str
-    """A part of what the import's status says."""
+    """A part of the import's status."""
     resource: dict[str, Any] = field(default_factory=dict)
     grants: str | None = None
-    """What a role may do, whose import it is; None: the owner's."""
+    """The permissions of a role, and the owner of the import; None for the role itself."""
 
 
 UPDATES = {"conflict": ConflictPolicy.UPDATE, "conflict_key": ("title",)}

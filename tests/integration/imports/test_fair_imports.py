@@ -14,7 +14,7 @@ TURNS = 20
 """Imports of the other user that may end before: those that were claimed already, and one for each turn."""
 
 HOLD_SECONDS = 0.3
-"""Far more than a turn takes beside a thread, and far less than a chunk of bad rows on any machine."""
+"""Far longer than a loop iteration beside a thread, and far shorter than a chunk of bad rows on any machine."""
 
 _ENDED_BEFORE = """
     SELECT count(*) FROM bulkport.bulk_import_jobs many, bulkport.bulk_import_jobs few

@@ -1,4 +1,4 @@
-"""FairQueue and connections of a worker are taken in one order, so that nobody waits in a circle."""
+"""A worker takes turns and connections in one order, so that no deadlock arises."""
 
 import asyncio
 import json

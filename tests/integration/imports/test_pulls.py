@@ -1,4 +1,4 @@
-"""A worker fetches the body of an import from where its client says, and says what went wrong where it cannot."""
+"""A worker pulls the body of an import from a source, and reports failures."""
 
 import asyncio
 import gzip

@@ -131,7 +131,7 @@ async def test_every_table_with_user_data_has_policies(database_url: str) -> Non
 async def test_postgresql_enforces_what_the_application_forgets_to_check(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The application's own check is taken away everywhere; nothing changes for the other user."""
+    """The application's own check is disabled everywhere; nothing changes for the other user."""
     monkeypatch.setattr(queries, "SELECT_JOBS", queries.SELECT_JOBS.replace("user_id = %(user_id)s", "true"))
 
     async def any_job(

@@ -14,7 +14,7 @@ from import_steps import NDJSON, imported, ndjson
 
 
 def recorded(asked: set[str]) -> Callable[..., PostgresEngine]:
-    """Engines that note what was asked of them."""
+    """Engines that record their calls."""
 
     class Engine(PostgresEngine):
         def enqueue_call(self, *args: Any, **options: Any) -> sql.Composed:

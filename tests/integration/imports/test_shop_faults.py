@@ -1,4 +1,4 @@
-"""Faults that are no row's: tried again, and at last said in the status; an import never stays in the middle."""
+"""Faults unrelated to rows are retried and finally reported in the status; no import stays unfinished."""
 
 import asyncio
 from typing import Any

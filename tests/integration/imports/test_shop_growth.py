@@ -36,7 +36,7 @@ async def test_parts_with_many_new_makers_cost_no_more_than_those_with_few(open_
         return [identity for (identity,) in rows]
 
     async def makers_read() -> int:
-        """Rows of makers that all sessions have read, once they have told of every part."""
+        """Rows of makers read by all sessions, once they have reported every part."""
         for _ in range(MOST_LOOKS):
             ((read, told),) = await fetch(
                 open_shop.url,

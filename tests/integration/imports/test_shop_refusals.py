@@ -55,7 +55,7 @@ _REPEATED = 190
 
 
 def _mixed(count: int) -> tuple[list[dict[str, Any]], dict[int, list[tuple[str, str]]], dict[int, tuple[str, str]]]:
-    """Good rows with bad ones strewn in: the rows, and what is wrong by the model and by the database, by number."""
+    """Good rows mixed with bad ones: the rows, and the errors of the model and the database by row number."""
     rows = [product(f"G{i}") for i in range(count)]
     by_model = {7 + 11 * i: case for i, case in enumerate(REFUSED_BY_THE_MODEL)}
     by_database = {4 + 11 * i: case for i, case in enumerate(REFUSED_BY_THE_DATABASE)}

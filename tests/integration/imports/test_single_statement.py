@@ -35,7 +35,7 @@ async def execute(site: OneChunk, statement: str) -> None:
 async def settled_either_way(
     database_url: str, body: bytes, form: BodyFormat, monkeypatch: pytest.MonkeyPatch
 ) -> list[dict[str, Any]]:
-    """What an import comes to by the short way and by the usual one, each in tables of its own."""
+    """The result of an import by the single statement and by the general path, each in its own tables."""
     found = []
     for usual in (False, True):
         async with opened(database_url) as site:

@@ -22,7 +22,7 @@ def _items(**options: Any) -> Resource:
 
 
 def _judged(when: str, body: str) -> str:
-    """A table whose rows a trigger judges."""
+    """A table with a trigger that checks rows."""
     return f"""
         CREATE TABLE items (name text, price integer);
         CREATE FUNCTION judge() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$;

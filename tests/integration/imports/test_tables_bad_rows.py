@@ -29,7 +29,7 @@ class Item(BaseModel):
 
 @dataclass(frozen=True)
 class Case:
-    """A table, a row that it does not take, and what is said of that row."""
+    """A table, a row that it rejects, and the message about that row."""
 
     tables: str
     bad: Mapping[str, Any]

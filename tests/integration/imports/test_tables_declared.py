@@ -1,4 +1,4 @@
-"""Resources from mapped classes, and what an application has called on the way of its rows."""
+"""Resources from mapped classes, and the hooks of an application."""
 
 import asyncio
 import enum

@@ -1,4 +1,4 @@
-"""An import is undone: what it created goes, what was changed since stays and is told."""
+"""Undo removes created rows; rows changed since stay and are reported."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Imports whose background jobs are lost are queued anew, however many there are."""
+"""Imports whose background jobs are lost are requeued, however many there are."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""One column of a type: values sent by every format, and what PostgreSQL has of them then."""
+"""One column of each type: values sent in every format, and the stored values."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A receiver of webhooks on loopback, which answers as a test says and keeps what it was sent."""
+"""A webhook receiver on loopback that responds as a test chooses and records messages."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -21,7 +21,7 @@ class Received:
 
 @dataclass
 class Receiver:
-    """What a receiver was sent, and what it answers."""
+    """The messages to a receiver, and its responses."""
 
     url: str = ""
     requests: list[Received] = field(default_factory=list)

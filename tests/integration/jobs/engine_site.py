@@ -20,11 +20,11 @@ from forked_processes import ForkedProcess
 
 WAIT_SECONDS = 90.0
 HASTY = {"heartbeat": 0.25, "stalled": 1.25}
-"""Settings of a worker process whose death is soon noticed."""
+"""Settings of a worker process whose death is detected quickly."""
 
 
 class EngineSite:
-    """One test's database and what runs on it."""
+    """The database of a test and what runs on it."""
 
     def __init__(self, url: str, connection: psycopg.AsyncConnection[Any]) -> None:
         self.url = url
@@ -106,7 +106,7 @@ class EngineSite:
 
     @asynccontextmanager
     async def cancelled_worker(self) -> AsyncIterator[Callable[[], Awaitable[None]]]:
-        """A worker in this process, and what cancels the coroutine it runs in."""
+        """A worker in this process, and a function that cancels its coroutine."""
         engine = PostgresEngine()
         engine_worker.Tasks(self.url, "cancelled").declare(engine)
         server = WorkerServer(engine, WorkerOptions(self.url, "cancelled"))
@@ -135,7 +135,7 @@ class EngineSite:
 
 
 class WorkerProcess(ForkedProcess):
-    """A worker whose end is waited for beside other things."""
+    """A worker whose end is awaited together with other events."""
 
     async def ends(self) -> int:
         """Wait for its end; its exit code."""
@@ -152,7 +152,7 @@ seal_batch = PostgresEngine().seal_batch
 
 
 async def eventually(check: Callable[[], Awaitable[bool]], what: str, seconds: float = WAIT_SECONDS) -> None:
-    """Wait until `check` holds."""
+    """Wait until `check` passes."""
     try:
         async with asyncio.timeout(seconds):
             while not await check():

@@ -38,7 +38,7 @@ async def give(site: EngineSite, order: Order, *job_ids: BackgroundJobId) -> lis
 
 
 async def is_waiting(task: asyncio.Task[Any]) -> bool:
-    """Whether the task waits for a lock, as far as one can tell by waiting a little."""
+    """Whether the task is waiting for a lock, judged after a short wait."""
     done, _ = await asyncio.wait({task}, timeout=0.15)
     return not done
 
@@ -79,7 +79,7 @@ async def reasons(site: EngineSite, job_id: BackgroundJobId) -> list[tuple[str, 
 
 
 async def most_at_one_time(site: EngineSite, job_ids: Iterable[BackgroundJobId]) -> int:
-    """How many of these gated jobs ran at one time, at most."""
+    """Maximum concurrency of these gated jobs."""
     most = await site.value(
         """
         WITH span AS (

@@ -10,7 +10,7 @@ from bulkport.identifiers import BackgroundJobId
 
 
 class HandWorker:
-    """See the module; what it does stays open until `commit`."""
+    """See the module; the transaction stays open until `commit`."""
 
     def __init__(self, connection: psycopg.AsyncConnection[Any], worker_id: int) -> None:
         self.connection = connection
@@ -18,7 +18,7 @@ class HandWorker:
         self._runs: dict[int, int] = {}
 
     async def claim(self, queues: list[str] | None = None, *, commit: bool = True) -> BackgroundJobId | None:
-        """Claim the next job, and commit unless told otherwise."""
+        """Claim the next job and, by default, commit."""
         cursor = await self.connection.execute(
             "SELECT job_id, runs FROM bulkport.claim("
             " %s, (SELECT array_agg(DISTINCT task) FROM bulkport.jobs), '{}', %s, 1, 4) WHERE signal IS NULL",
@@ -33,7 +33,7 @@ class HandWorker:
         return BackgroundJobId(str(row[0]))
 
     async def end(self, job_id: BackgroundJobId, outcome: str = "succeeded") -> str:
-        """End the run of a job; what came of it."""
+        """End the run of a job and return the outcome."""
         number = int(job_id)
         cursor = await self.connection.execute(
             "SELECT entered FROM bulkport.finish(%s, 'by hand', json_build_array(json_build_object("

@@ -19,7 +19,7 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 class ReadingSite:
-    """One test's database, and what reads it."""
+    """The database of a test and its reader."""
 
     def __init__(self, url: str, connection: psycopg.AsyncConnection[Any], pool: AsyncPool) -> None:
         self.url = url

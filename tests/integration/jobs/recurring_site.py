@@ -27,7 +27,7 @@ class OneConnection:
 
 
 class RecurringSite:
-    """One database, and what several processes do there."""
+    """One database shared by several processes."""
 
     def __init__(self, url: str, connection: psycopg.AsyncConnection[Any]) -> None:
         self.url = url

@@ -1,4 +1,4 @@
-"""Orders to jobs in every state: what comes of them, and what is kept of it."""
+"""Control commands on jobs in every state: outcomes and history."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Claims: as many jobs as there is room for, of known tasks only, and whose turn it is."""
+"""Claims: as many jobs as there is room for, only of known tasks, in fair order."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""PostgreSQL crashes and comes back while a job runs."""
+"""PostgreSQL crashes and recovers while a job runs."""
 
 import tempfile
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Batches: many jobs, and what follows when the last of them has ended."""
+"""Batches of jobs and their continuations."""
 
 import asyncio
 import os

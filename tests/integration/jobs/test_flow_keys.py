@@ -1,4 +1,4 @@
-"""Concurrency keys: so many jobs of a key at one time, and no fewer."""
+"""Concurrency keys: exactly the allowed number of jobs of a key run concurrently."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""A run that ends in another attempt while a further job has taken its unique key."""
+"""A run that ends in a retry while another job has taken its unique key."""
 
 import psycopg
 import pytest
@@ -9,7 +9,7 @@ from hand_worker import hand_worker
 from bulkport.jobs import JobState
 
 AGAIN = {"retry": "retrying", "again": "enqueued", "handed_back": "enqueued", "lost": "enqueued"}
-"""Outcomes after which a job waits again, and how it waits."""
+"""Outcomes after which a job is retried, and its delay."""
 
 
 @pytest.mark.parametrize(("outcome", "state"), AGAIN.items(), ids=AGAIN)

@@ -1,4 +1,4 @@
-"""PostgreSQL ends one of two transactions that wait for each other; whoever asked for ours does not hear of it."""
+"""Deadlocks: PostgreSQL aborts one of two transactions; Bulkport retries its own transparently."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -131,7 +131,7 @@ CLAIMED_BY_ANOTHER = "UPDATE bulkport.jobs SET worker_id = worker_id + 1000 WHER
 
 @pytest.mark.parametrize("taken", [WAITING, CLAIMED_BY_ANOTHER], ids=["waiting", "claimed by another"])
 async def test_a_run_taken_from_its_worker_writes_no_output(public: PublicSite, taken: str) -> None:
-    """The job is taken away while it runs, as from a worker that was given up for dead."""
+    """The job is taken over while it runs, as from a worker declared dead."""
     gate = asyncio.Event()
     ended = asyncio.Event()
 

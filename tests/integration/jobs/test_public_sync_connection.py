@@ -1,4 +1,4 @@
-"""A sync connection on an event loop keeps nobody else waiting."""
+"""A sync connection on an event loop does not block others."""
 
 import asyncio
 

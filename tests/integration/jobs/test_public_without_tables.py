@@ -1,4 +1,4 @@
-"""A worker that meets a database without tables waits for them, and says in one line what it waits for."""
+"""A worker waits for missing tables and logs in one line what it waits for."""
 
 import asyncio
 import uuid

@@ -1,4 +1,4 @@
-"""One job with all that is kept of it."""
+"""One job with everything stored about it."""
 
 from datetime import timedelta
 
@@ -16,7 +16,7 @@ from bulkport.pools import open_pool
 
 
 def story(details: JobDetails) -> list[str]:
-    """What the timeline tells, in short."""
+    """A summary of the timeline."""
     told = []
     for entry in details.timeline:
         if entry.run is not None:

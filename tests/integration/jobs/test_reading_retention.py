@@ -1,4 +1,4 @@
-"""Pruning: what is old enough goes, with all that is kept of it, and nothing else."""
+"""Pruning removes exactly what is old enough, with everything stored about it."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Finding jobs: what a query finds, in which order, page by page."""
+"""Searching jobs: results, order and pages of a query."""
 
 import asyncio
 import random

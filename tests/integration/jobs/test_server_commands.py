@@ -1,4 +1,4 @@
-"""Servers that operators ask to be quiet or to stop, and what queues come to."""
+"""Quieting and stopping servers, and queue activity."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable

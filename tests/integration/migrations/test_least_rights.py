@@ -36,7 +36,7 @@ def schema(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def restricted_url(database_url: str, schema: str) -> Iterator[str]:
-    """The database as a role sees it that has what the guide grants, and nothing else."""
+    """The database for a role with exactly the privileges from the guide."""
     role = f"app_{uuid.uuid4().hex[:12]}"
     granted = re.search(r"^```sql\n(GRANT USAGE.*?)^```", GUIDE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     assert granted is not None

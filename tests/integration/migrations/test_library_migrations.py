@@ -225,7 +225,7 @@ def test_the_schema_can_have_another_name(empty_url: str) -> None:
 
 
 def _without_extension(connection: psycopg.Connection[tuple[object, ...]]) -> None:
-    """As on a server whose packages lack the extension."""
+    """Simulate a server without the extension."""
     script = migrations.upgrade_sql()
     assert "EXTENSION IF NOT EXISTS pg_trgm" in script
     connection.execute(script.replace("EXTENSION IF NOT EXISTS pg_trgm", "EXTENSION IF NOT EXISTS no_such").encode())

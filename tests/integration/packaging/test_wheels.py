@@ -1,4 +1,4 @@
-"""The library's wheel works in an empty environment, alone and with each extra; what is missing is named."""
+"""The library's wheel works in an empty environment, alone and with each extra; missing extras are named."""
 
 import os
 import re

@@ -58,7 +58,7 @@ def spans(exporter: InMemorySpanExporter, name: str) -> list[ReadableSpan]:
 
 
 async def ended(exporter: InMemorySpanExporter, name: str, count: int) -> None:
-    """Wait for spans, which end a moment after what they are about."""
+    """Wait for spans, which end a moment after their work."""
     async with asyncio.timeout(60):
         while len(spans(exporter, name)) < count:
             await asyncio.sleep(0.01)

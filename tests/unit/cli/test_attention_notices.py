@@ -1,4 +1,4 @@
-"""Conditions that begin and end are told to webhooks and by mail."""
+"""Conditions that begin and end are reported by webhook and mail."""
 
 import asyncio
 import json

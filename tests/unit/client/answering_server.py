@@ -1,4 +1,4 @@
-"""A server that answers as it is told."""
+"""A server with scripted responses."""
 
 from collections.abc import Iterator
 
@@ -29,7 +29,7 @@ def progress(status: str, processed: int = 0) -> dict[str, object]:
 
 
 class Server(httpx.BaseTransport):
-    """Answers requests with what `answers` yields: a response, or an exception in the transport."""
+    """Answers requests from `answers`: a response, or a transport exception."""
 
     def __init__(self, *answers: httpx.Response | Exception, reads_body: bool = True) -> None:
         self._answers: Iterator[httpx.Response | Exception] = iter(answers)

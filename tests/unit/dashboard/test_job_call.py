@@ -1,4 +1,4 @@
-"""The call of a job as Python, with what must not be shown masked."""
+"""The call of a job as Python with secrets masked."""
 
 import ast
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""From the address of a list to the jobs that are meant."""
+"""From the address of a list to its job query."""
 
 from datetime import UTC, datetime, timedelta
 

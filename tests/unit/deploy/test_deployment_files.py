@@ -1,4 +1,4 @@
-"""Files for deployments can be read, and name what exists."""
+"""Deployment files are valid and name existing things."""
 
 import json
 import re
@@ -98,7 +98,7 @@ def test_systemd_accepts_the_units(tmp_path: Path) -> None:
 
 
 def _without_templates(text: str) -> str:
-    """A template of Helm as YAML: what it puts in is a word."""
+    """A Helm template as YAML with words in place of its expressions."""
     lines = [line for line in text.splitlines() if not re.fullmatch(r"\s*{{-?.*}}\s*", line)]
     return re.sub(r"{{.*?}}", "word", "\n".join(lines))
 

@@ -1,4 +1,4 @@
-"""The page of limits says what the settings say."""
+"""The page of limits matches the settings."""
 
 import re
 from pathlib import Path

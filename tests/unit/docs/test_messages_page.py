@@ -1,4 +1,4 @@
-"""The catalogue of messages: every example gives the message that stands beside it, and no message is missing."""
+"""The catalogue of messages: every example produces its message, and no message is missing."""
 
 import inspect
 import json
@@ -75,7 +75,7 @@ TYPES = {name: _SPECIAL.get(kind) or named(kind) for name, kind in _COLUMNS}
 
 
 def messages(sent: str) -> list[str]:
-    """What is said of a record of JSON, or of one cell of CSV beside a good name."""
+    """The message about a JSON record, or about a CSV cell beside a valid name."""
     cell, _, zone = sent.partition("?timeZone=")
     validator = ChunkValidator(RESOURCE, streamed=True, columns=TYPES, options=ValueOptions(zone=zone or None))
     if sent.startswith(("{", "[")):

@@ -1,4 +1,4 @@
-"""The code of the guides for those who come from other systems runs as it stands."""
+"""The code of the migration guides runs as written."""
 
 import re
 from pathlib import Path

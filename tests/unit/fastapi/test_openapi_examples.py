@@ -1,4 +1,4 @@
-"""Every example of the OpenAPI description is what its schema says, and what needs one has one."""
+"""Every OpenAPI example matches its schema, and none is missing."""
 
 import re
 from collections.abc import Iterator, Mapping

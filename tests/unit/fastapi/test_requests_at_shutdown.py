@@ -14,7 +14,7 @@ _SHUTDOWN = "Task cancelled, timeout graceful shutdown exceeded"
 
 
 async def _cancelled(method: str, message: str | None, *, has_begun: bool = False) -> list[Message]:
-    """What a client is sent whose request is cancelled while the application waits."""
+    """The response to a client whose request is cancelled while the application waits."""
     sent: list[Message] = []
     waits = asyncio.Event()
     requests: list[Message] = [{"type": "http.request", "body": b"", "more_body": False}]

@@ -62,7 +62,7 @@ def read_file(
     bite: int = 1 << 20,
     limits: ImportLimits | None = None,
 ) -> FileRead:
-    """Read a body that comes in bites, as a request with this query does."""
+    """Read a body that arrives in small chunks, as a request with this query does."""
     return asyncio.run(_read_file(body, query, format_, resource, bite, limits or ImportLimits()))
 
 

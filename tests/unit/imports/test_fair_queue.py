@@ -1,4 +1,4 @@
-"""FairQueue go to the user who has had the least work done."""
+"""Turns go to the user with the least work done."""
 
 import asyncio
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""Cells with errors are read as what they show, in every kind of workbook: as nothing they would be null in silence."""
+"""Error cells are read as displayed in every kind of workbook, instead of silently becoming null."""
 
 import base64
 import gzip

@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001 # texts of other scripts are what is tested
-"""Files as spreadsheets, databases and editors write them: what is in them is read, or refused with a word."""
+"""Files from spreadsheets, databases and editors are read, or rejected with a clear message."""
 
 import csv
 import io

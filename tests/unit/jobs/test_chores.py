@@ -12,7 +12,7 @@ Run = Callable[[], Awaitable[float | None]]
 
 
 class Counted:
-    """A chore that counts its runs, and does in the n-th what `wishes[n]` says; the last one from then on."""
+    """A maintenance task that counts its runs and follows `wishes[n]` in the n-th; the last one from then on."""
 
     def __init__(self, *wishes: float | BaseException | None) -> None:
         self._wishes = wishes

@@ -1,4 +1,4 @@
-"""Queries for jobs that cannot be made are refused, with what is wrong and what may be given."""
+"""Invalid job queries are rejected with the allowed values."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -167,7 +167,7 @@ def test_an_hourly_schedule_follows_the_clock_through_a_half_hour_change() -> No
 
 @dataclass(frozen=True)
 class Cron:
-    """A cron expression by what it means, to tell its ticks without a parser."""
+    """A cron expression by its meaning, to compute ticks without a parser."""
 
     minutes: frozenset[int]
     hours: frozenset[int]
@@ -233,7 +233,7 @@ crons = st.builds(
 @given(crons, st.sampled_from(ZONES), st.integers(1996, 2036), st.data())
 @settings(max_examples=examples(150))
 def test_no_tick_is_missed_or_doubled_in_any_zone(cron: Cron, name: str, year: int, data: st.DataObject) -> None:
-    """Around changes of the clock above all: the ticks are those told minute by minute."""
+    """Above all around clock changes: ticks equal those found minute by minute."""
     zone = ZoneInfo(name)
     day = data.draw(st.sampled_from(_changes(zone, year) or [datetime(year, 6, 1, tzinfo=UTC)]))
     start = day - timedelta(minutes=data.draw(st.integers(0, 48 * 60)))

@@ -57,7 +57,7 @@ def test_an_unfinished_job_prevents_another(missed: MissedRuns) -> None:
 
 
 def test_a_tick_that_the_schedule_no_longer_has_still_counts() -> None:
-    """The rules of a zone changed since it was told, or it was moved by hand: what was promised is kept."""
+    """The zone's rules changed since the tick was announced, or it was moved manually: it still counts."""
     odd = NINE + timedelta(minutes=20)
     found = plan_ticks(HOURLY, MissedRuns.ONCE, due_at=odd, now=odd, unfinished_job=None)
     assert found == TickPlan(1, odd, NINE + HOUR, None)

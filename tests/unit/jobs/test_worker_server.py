@@ -14,7 +14,7 @@ from bulkport.jobs.worker import WorkerServer, new_server_name
 
 
 class _Failing(PostgresEngine):
-    """Runs of a worker that end as told, and then until stopped."""
+    """Runs of a worker that end as specified, and then run until stopped."""
 
     def __init__(self, *ends: Callable[[], None]) -> None:
         super().__init__()

@@ -48,7 +48,7 @@ SMALL = ImportLimits(chunk_bytes=24, max_record_bytes=400)
 
 
 def split(splitter: RecordSplitter, bites: Iterable[bytes]) -> list[BodyChunk]:
-    """The chunks of a body that comes in these bites."""
+    """The chunks of a body that arrives in these pieces."""
     chunks = [chunk for bite in bites for chunk in splitter.feed(bite)]
     return [*chunks, *splitter.finish()]
 
@@ -64,6 +64,6 @@ def bites_of(body: bytes, sizes: Sequence[int]) -> list[bytes]:
 
 
 def feed_all(taker: RecordSplitter | Decompressor, bites: Iterable[bytes]) -> None:
-    """Feed bites, and drop what comes out."""
+    """Feed small chunks and discard the output."""
     for bite in bites:
         deque(taker.feed(bite), maxlen=0)

@@ -1,4 +1,4 @@
-"""Columns are matched to fields by name, and what is missing is named."""
+"""Columns are matched to fields by name, and missing ones are named."""
 
 import pytest
 from format_samples import COMMANDS, PLATFORMS

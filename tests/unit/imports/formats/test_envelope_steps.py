@@ -1,4 +1,4 @@
-"""The envelope is read in short steps, and means what a parser makes of it."""
+"""Incremental parsing of the envelope gives the result of a parser."""
 
 import json
 from dataclasses import replace

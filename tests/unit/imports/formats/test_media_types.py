@@ -1,4 +1,4 @@
-"""Content-Type and first bytes: what is accepted, and what is said to the rest."""
+"""Content-Type and first bytes: accepted formats, and messages for others."""
 
 import pytest
 from format_samples import SMALL, split

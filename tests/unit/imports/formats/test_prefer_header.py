@@ -1,4 +1,4 @@
-"""Prefer (RFC 7240): `handling` is found whatever stands around it, and nothing in it is an error."""
+"""Prefer (RFC 7240): `handling` is found among anything else, and no header is an error."""
 
 import time
 

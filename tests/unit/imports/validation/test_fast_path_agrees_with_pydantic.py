@@ -1,4 +1,4 @@
-"""The fast path never accepts what Pydantic refuses, and gives the values Pydantic gives."""
+"""The fast path never accepts what Pydantic rejects, and returns the same values."""
 
 import json
 import math

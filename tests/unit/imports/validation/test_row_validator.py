@@ -1,4 +1,4 @@
-"""Rows validated: values, messages, and where each row stands."""
+"""Row validation: values, messages and row numbers."""
 
 import gc
 import json
@@ -45,7 +45,7 @@ def _even(value: int) -> int:
 
 
 class Picky(BaseModel):
-    """A model that Pydantic alone understands."""
+    """A model that only Pydantic supports."""
 
     number: Annotated[int, AfterValidator(_even)]
     tags: list[str] = []

@@ -1,4 +1,4 @@
-"""Cells that become texts at once give what the exact readers give, and whatever those refuse is refused."""
+"""Batch-read cells give the results of the exact readers, including rejections."""
 
 import json
 from datetime import date, datetime

@@ -1,4 +1,4 @@
-"""Text becomes a value exactly, or not at all."""
+"""Text is read exactly or rejected."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta, timezone
