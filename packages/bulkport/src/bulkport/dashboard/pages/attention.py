@@ -17,6 +17,8 @@ from bulkport.limits import ImportLimits
 
 _LIMITED_FOR: Final = 60.0
 """Seconds that the oldest job of a queue at its limit waits before it is worth telling."""
+_MOST_TASKS: Final = 3
+"""Tasks of a queue that are reported one by one."""
 _RECENT_MINUTES: Final = 10
 _MIN_RECENT_FAILURES: Final = 5
 _RATE_FACTOR: Final = 3
@@ -35,7 +37,8 @@ class Attention:
     """For programs: `queue_paused`, `queue_unserved`, `task_unknown`, `task_paused`, `queue_at_limit`,
     `server_silent`, `recurring_overdue`, `failure_rate`, `import_stalled` or `disk_low`."""
     subject: str
-    """What it is about: the name of a queue, server or recurring job, or an import's id."""
+    """What it is about: the name of a queue, task, server or recurring job, or an import's id. Where no worker knows
+    more than three tasks of a queue, it is the queue."""
     text: str
     detail: str = ""
     path: str = ""
@@ -78,6 +81,23 @@ def attention_to_queues(queues: Sequence[QueueStatus], now: datetime) -> list[At
                     subject=queue.name,
                     text=text,
                     detail=waiting,
+                    path=path,
+                    fields=fields,
+                    is_bad=True,
+                )
+            )
+        elif len(queue.unknown_tasks) > _MOST_TASKS:
+            found.append(
+                Attention(
+                    code="task_unknown",
+                    subject=queue.name,
+                    text=n(
+                        len(queue.unknown_tasks),
+                        "No worker of queue {queue} knows {count} of its tasks",
+                        "No worker of queue {queue} knows {count} of its tasks",
+                        queue=queue.name,
+                    ),
+                    detail=", ".join((*queue.unknown_tasks[:_MOST_TASKS], "…")),
                     path=path,
                     fields=fields,
                     is_bad=True,
