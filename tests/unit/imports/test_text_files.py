@@ -316,6 +316,9 @@ def test_a_header_of_two_rows_is_joined() -> None:
     assert found.rows == [{"article_name": "A", "size": "XL", "price": "1"}]
     assert found.warnings == ["Row 2 names columns too and was read as part of the header"]
     assert read_file(b"name,x\nsize,\n").named() == ["size"]
+    required = read_file(b"Measures,,Text\nsize,price,\n,,name\nXL,1,A\n", ("delimiter", ","))
+    assert (required.named(), required.named("size")) == (["A"], ["XL"])
+    assert required.warnings[-1] == "Row 3 names columns too and was read as part of the header"
 
 
 def test_comments_are_not_records() -> None:

@@ -50,6 +50,8 @@ class _Row:
     """Number of its first line in the body, from 1."""
     text: bytes
     """Without its line end."""
+    second: int | None = None
+    """Number of the second row, where the header is of two."""
 
 
 def read_preamble(
@@ -104,6 +106,8 @@ def read_preamble(
     if block[start : row.start].strip() and options.header_row is None and options.skip_rows is None:
         found["header_row"] = row.number
         warnings.append(f"The header row was found in row {row.number}; the rows before it were not read")
+    if row.second is not None:
+        warnings.append(_two_rows(row.second))
     if options.trim is None and _is_padded(cells):
         warnings.append(
             "The header's cells have blanks around them; those around values are kept: trim=true drops them"
@@ -171,6 +175,7 @@ def _find_header(
 ) -> tuple[_Row, list[str], tuple[int, int, int]] | None:
     """The header row, its cells, and how well it fits; the first row where none fits."""
     first: tuple[_Row, list[str], tuple[int, int, int]] | None = None
+    above: tuple[_Row, list[str]] | None = None
     is_said = options.header_row is not None or options.skip_rows is not None or names is None
     for count, row in enumerate(rows):
         if count >= (1 if is_said else _SEARCHED_ROWS):
@@ -187,8 +192,14 @@ def _find_header(
         # Columns of no delimiter at all are one; the more of a row is known, the likelier it is cut in the right way.
         is_complete = names is None or (bool(fields) and not names.missing(fields))
         found = (row, cells, (int(is_complete), len(fields), len(cells) if len(cells) > 1 else 0))
+        if above is not None and names is not None and (whole := _joined_header(cells, above[1], names)) is not None:
+            fields = [name for name in names.fields_of(whole) if name]
+            if not names.missing(fields):
+                both = replace(row, start=above[0].start, number=above[0].number, second=row.number)
+                return both, whole, (1, len(fields), len(whole))
         if is_complete:
             return found
+        above = (row, cells) if fields else None
         if first is None:
             first = found
     return first
@@ -225,14 +236,15 @@ def _without_second_header(
     if names is None:
         return preamble
     below = next(_rows(block, end, preamble.syntax, ReadingOptions(comment=options.comment), is_final=is_final), None)
-    whole = None if below is None else _joined_header(below.text, preamble.header, preamble.syntax, names)
+    cells = [] if below is None else split_record(below.text.decode(errors="surrogateescape"), preamble.syntax)
+    whole = None if isinstance(cells, BadRecord) else _joined_header(cells, preamble.header, names)
     if below is not None and whole is not None:
         return replace(
             preamble,
             end=min(below.end, len(block)),
             header=whole,
             found={**preamble.found, "data_row": below.number + 1},
-            warnings=[*preamble.warnings, f"Row {below.number} names columns too and was read as part of the header"],
+            warnings=[*preamble.warnings, _two_rows(below.number)],
         )
     kind = None if below is None else _kind_of_second(below.text, preamble.header, preamble.syntax, names)
     if below is None or kind is None:
@@ -245,10 +257,13 @@ def _without_second_header(
     )
 
 
-def _joined_header(text: bytes, header: list[str], syntax: CsvSyntax, names: ColumnNames) -> list[str] | None:
+def _two_rows(number: int) -> str:
+    return f"Row {number} names columns too and was read as part of the header"
+
+
+def _joined_header(cells: list[str], header: list[str], names: ColumnNames) -> list[str] | None:
     """The header with the names below it, of columns that share a title; None where the row names no such columns."""
-    cells = split_record(text.decode(errors="surrogateescape"), syntax)
-    if isinstance(cells, BadRecord) or len(cells) > len(header):
+    if len(cells) > len(header):
         return None
     known = names.fields_of(header)
     below = [(position, cell, names.field_of(cell)) for position, cell in enumerate(cells) if cell.strip()]
