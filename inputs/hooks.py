@@ -26,7 +26,7 @@ _BEYOND_SCHEMAS: Final = re.compile(
     r"must not contain the character NUL|must be a whole number, not [\d.e+-]+$"
     r"|tag must have printable|sortBy must be one of"
 )
-"""NUL is no character of PostgreSQL; to JSON Schema 2.0 is an integer, which it is in no column here; Unicode alone
+"""NUL is not a character of PostgreSQL; to JSON Schema 2.0 is an integer, which it is in no column here; Unicode alone
 knows which characters are printable, and the table which columns are never null."""
 _PROBLEMS: Final = {"/problems/csv-header-error", "/problems/malformed-body"}
 """The message about a text body that contradicts its Content-Type, which no schema can express."""

@@ -90,7 +90,7 @@ async def test_impossible_commands_are_reported_with_the_right_status(api: Api) 
     assert (await api.send(f"jobs/{job}/cancel", b"reason=x", "application/x-www-form-urlencoded")).status_code == 400
     await api.post(f"jobs/{job}/cancel", status=400, headers={"sec-fetch-site": "cross-site"})
     assert "Missing members: filter" in await api.post("jobs/cancel", status=400)
-    # A name that is no filter would mean every job.
+    # A name that is not a filter would mean every job.
     assert "Unknown filters: taks" in await api.post("jobs/cancel", status=400, filter={"taks": "send_report"})
     await api.post("queues/mail/limit", status=400, limit=0)
 

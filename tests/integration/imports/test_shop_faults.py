@@ -34,7 +34,7 @@ async def test_a_persistent_fault_ends_the_import(shop_url: str) -> None:
 
 async def test_an_import_continues_where_a_fault_stopped_it(shop_url: str) -> None:
     async with opened(shop_url, worker=_worker(1000), chunk_bytes=500) as site:
-        # A full disk is no row's fault.
+        # A full disk is not a row's fault.
         await execute(
             site.url,
             """

@@ -127,7 +127,7 @@ def test_digits_that_the_column_would_drop_are_rejected(connection: psycopg.Conn
     rounded = TypedColumn(connection, "numeric(3,-2)", Decimal)
     assert rounded.cells("12300", "1e4") == [Decimal(12300), Decimal(10000)]
     assert refusals(rounded.cells("12345", "100000")) == [
-        "value '12345' is no multiple of 100; the column keeps no finer numbers",
+        "value '12345' is not a multiple of 100; the column stores no finer values",
         "value is out of range: '100000'; the column takes 5 digits before the point",
     ]
     small = TypedColumn(connection, "numeric(2,4)", Decimal)

@@ -23,7 +23,7 @@ KNOWN = ("mode", "dryRun", "delimiter", "dateFormat", "map", "set", "tag", "star
 def test_a_misspelled_parameter_is_rejected_with_a_suggestion(given: str, meant: str) -> None:
     with pytest.raises(ValidationFailed) as refused:
         require_spelling(["mode", given], KNOWN)
-    assert refused.value.errors == {given: [f"{given} is no parameter of this request; {meant} is"]}
+    assert refused.value.errors == {given: [f"{given} is not a parameter of this request; did you mean {meant}?"]}
 
 
 @pytest.mark.parametrize("given", ["mode", "tenant", "orgId", "ma", "sets", "tags", "utm_source", "d" * 8000, ""])

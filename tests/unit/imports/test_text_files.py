@@ -236,7 +236,7 @@ def test_a_file_that_is_not_a_table_with_a_header_is_identified(body: str, messa
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("“A, B”,x", 'typographic quotes are no quotes, " is'),
+        ("“A, B”,x", 'typographic quotes are not recognised; use "'),
         ("'A, B',x", "send quote='"),
         ('="007",x', "take away the ="),
         ('"A,x"', "the whole row is in quotes: take them away"),

@@ -120,7 +120,7 @@ def test_cells_are_read_by_type() -> None:
     ]  # fmt: skip
     assert found.reading == {"sheet": "Sheet1", "detected": ["sheet"]}
     assert found.warnings == []
-    # Text is read by what the import says, so cells that are no text are written like that.
+    # Text is read by what the import says, so cells that are not text are written like that.
     german = read_workbook(body, ("decimal", ","), ("trueWords", "ja"), ("falseWords", "nein"))
     assert german.named("size")[:4] == ["5", "5,5", "ja", "nein"]
 
@@ -158,7 +158,7 @@ def test_workbook_columns_can_be_renamed() -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (b"PK\x03\x04 no archive", "cannot be read: it is no workbook that can be opened"),
+        (b"PK\x03\x04 no archive", "cannot be read: it is not a readable workbook"),
         (workbook({"S": [["name"]]})[:-200], "cannot be read"),
     ],
 )
@@ -223,7 +223,7 @@ def test_parquet_keeps_every_digit_and_type() -> None:
     pq.write_table(pa.Table.from_arrays([pa.array(["A"])] * 2, names=["articleName"] * 2), file)
     with pytest.raises(MalformedBody, match="has the column 'articleName' twice"):
         read_file(file.getvalue(), format_=BodyFormat.PARQUET)
-    with pytest.raises(MalformedBody, match="is no Parquet file"):
+    with pytest.raises(MalformedBody, match="is not a Parquet file"):
         read_file(b"PAR1 no", format_=BodyFormat.PARQUET)
 
 

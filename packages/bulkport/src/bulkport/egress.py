@@ -86,7 +86,7 @@ class EgressPolicy:
         Raises
         ------
         ValidationFailed
-            It is no address that may be asked.
+            It is not an address that may be asked.
         """
         problem = self._problem_of(url)
         if problem is not None:

@@ -86,7 +86,7 @@ def test_a_truncated_second_member_is_rejected(encoding: str) -> None:
 
 @ENCODINGS
 def test_an_empty_body_is_not_compressed_data(encoding: str) -> None:
-    with pytest.raises(CorruptCompression, match=f"The body is empty, which is no {encoding} data"):
+    with pytest.raises(CorruptCompression, match=f"The body is empty, which is not {encoding} data"):
         expand(encoding, b"")
 
 

@@ -15,7 +15,7 @@ SELECT_FOR_VERIFICATION: Final = """
 
 # Written at most once a minute and key, and for each address that is new. A crash may lose it, so it does not wait for
 # the disk: the setting holds for this statement's own transaction, its commit included. SKIP LOCKED: of several
-# requests at once, one writes. The first address is no news.
+# requests at once, one writes. The first address is not news.
 NOTE_USE: Final = """
     WITH unhurried AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
          used AS (

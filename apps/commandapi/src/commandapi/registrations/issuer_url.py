@@ -12,7 +12,7 @@ def is_web_address(url: str) -> bool:
     try:
         parts = urlsplit(url)
         return parts.scheme in {"https", "http"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # brackets that are no IPv6 address, or a port beyond 65535
+    except ValueError:  # brackets that are not an IPv6 address, or a port beyond 65535
         return False
 
 

@@ -152,7 +152,7 @@ def _plain_source(
             _said(format, delimiter) if kind is None else _with_delimiter(kind, delimiter)
         )
     if isinstance(data, Mapping):
-        raise SourceUnusable("A single mapping is no list of records: put it into a list.")
+        raise SourceUnusable("A single mapping is not a list of records; put it into a list.")
     if isinstance(data, AsyncIterable):
         return AsyncRecordSource(data, compresses=compresses), _compressed(compresses)
     if (open_records := _frame_records(data)) is not None:
@@ -169,7 +169,7 @@ def encode_record(record: Any, number: int) -> bytes:
     Raises
     ------
     SourceUnusable
-        It is no record, or holds a value that JSON cannot write.
+        It is not a record, or holds a value that JSON cannot write.
     """
     if hasattr(record, "model_dump_json"):
         return record.model_dump_json(by_alias=True).encode() + b"\n"  # type: ignore[no-any-return]

@@ -2,7 +2,7 @@
 
 Statements of a request run as the role `bulkport_tenant`, which can bypass no row-level security, with the user's id in
 a setting that the tables' policies compare with. Role and setting last for one transaction (`SET LOCAL`), so that
-poolers in transaction mode are no obstacle, and both are sent with the statement that begins it.
+poolers in transaction mode do not matter, and both are sent with the statement that begins it.
 """
 
 from collections.abc import AsyncIterator

@@ -55,7 +55,7 @@ def schema_name(name: str) -> str:
     Raises
     ------
     InvalidSchemaName
-        It is no lower-case identifier of at most 63 characters, or PostgreSQL keeps it for itself (`pg_…`).
+        It is not a lower-case identifier of at most 63 characters, or PostgreSQL keeps it for itself (`pg_…`).
     """
     if not _NAME.fullmatch(name) or name.startswith("pg_") or name == "public":
         raise InvalidSchemaName(name)

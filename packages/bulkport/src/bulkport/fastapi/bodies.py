@@ -69,7 +69,7 @@ class JsonBody(Generic[ModelT]):
     DigestMismatch
         If the body is not the one whose `Content-Digest` was sent (RFC 9530).
     MalformedBody
-        If the body is not JSON (RFC 8259), has numbers beyond double precision where any may be, or is no object.
+        If the body is not JSON (RFC 8259), has numbers beyond double precision where any may be, or is not an object.
     TooManyRequests, ServiceUnavailable
         If too many long bodies are under way.
     ValidationFailed

@@ -20,7 +20,7 @@ from bulkport.imports.formats.file_names import bare_file_name
 from bulkport.imports.labels import LABEL_FIELDS
 
 QUERY_ONLY: Final = frozenset({"mode", "dryRun", "results", "startAt"})
-"""Parameters that decide about the import before its body is read, and so are no fields of a form."""
+"""Parameters that decide about the import before its body is read, and so are not fields of a form."""
 _MAX_FIELD_BYTES: Final = 4096
 _MAX_FIELDS: Final = 100
 _MAX_PARTS: Final = 200
@@ -122,7 +122,7 @@ class FormBody:
         Raises
         ------
         UnsupportedMediaType
-            The body is no form.
+            The body is not a form.
         BadRequest
             There is no file in it, or its fields are too large.
         """

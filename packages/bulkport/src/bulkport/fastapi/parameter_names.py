@@ -28,7 +28,7 @@ def require_spelling(given: Iterable[str], known: Iterable[str]) -> None:
         plain = _plain(name)
         near = [plain] if plain in meant else difflib.get_close_matches(plain, meant, n=1, cutoff=_SIMILARITY)
         if near and (near[0] == plain or len(near[0]) >= _SHORTEST):
-            errors[name] = [f"{name} is no parameter of this request; {meant[near[0]]} is"]
+            errors[name] = [f"{name} is not a parameter of this request; did you mean {meant[near[0]]}?"]
     if errors:
         raise ValidationFailed(errors, "; ".join(message for messages in errors.values() for message in messages) + ".")
 

@@ -59,7 +59,7 @@ class _Records:
         """The record of an entry; None: it is none."""
         try:
             record = bytes(_ENTRY.decode(text).record)
-            # What was no object is reported as its text.
+            # What was not an object is reported as its text.
             return record if not record.startswith(b'"') else _line(msgspec.json.decode(record, type=str))
         except _UNREADABLE:
             return None

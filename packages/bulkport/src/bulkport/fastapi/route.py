@@ -57,7 +57,7 @@ def user_id_of(value: object) -> UserId:
     AuthenticationRequired
         It returned nothing.
     TypeError
-        It is no id.
+        It is not an id.
     """
     if value is None or value == "":
         raise AuthenticationRequired

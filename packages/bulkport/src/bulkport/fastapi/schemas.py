@@ -88,7 +88,7 @@ def parse_id(text: object) -> int:
     Raises
     ------
     NotFound
-        If the segment is no positive 64-bit integer in plain decimal digits: nothing has such an id.
+        If the segment is not a positive 64-bit integer in plain decimal digits: nothing has such an id.
     """
     if isinstance(text, str) and _ID.fullmatch(text) and (value := int(text)) <= MAX_BIGINT:
         return value
@@ -113,12 +113,12 @@ _ID_SCHEMA: Final[dict[str, Any]] = {"type": "integer", "format": "int64", "mini
 
 
 class DigitsConvertor(Convertor[str]):
-    """Path parameters `{job_id:digits}`: what is no number is another address, such as `/bulk`, and not a bad id."""
+    """Path parameters `{job_id:digits}`: what is not a number is another address, such as `/bulk`, and not a bad id."""
 
     regex = "[0-9]+"
 
     def convert(self, value: str) -> str:
-        """As it came: a number with thousands of digits is no number to Python."""
+        """As it came: a number with thousands of digits is not a number to Python."""
         return value
 
     def to_string(self, value: str) -> str:

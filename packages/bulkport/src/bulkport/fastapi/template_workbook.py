@@ -43,7 +43,7 @@ def template_workbook(schema: Mapping[str, Any], examples: Sequence[Mapping[str,
     for position, name in enumerate(examples[0]):
         described = _described(schema, name)
         rows.write_string(0, position, name, bold)
-        # Text stays text: 007 keeps its zeros, and 1-2 is no date.
+        # Text stays text: 007 keeps its zeros, and 1-2 is not a date.
         is_text = described.get("type") in ("string", "array", "object")
         rows.set_column(position, position, 24, text if is_text else None)
         for number, example in enumerate(examples, 1):

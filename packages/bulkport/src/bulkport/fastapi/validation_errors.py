@@ -16,7 +16,7 @@ def messages_by_path(errors: Iterable[Mapping[str, Any]], skip: int = 0) -> dict
     errors:
         What `errors()` of Pydantic's `ValidationError` or of FastAPI's `RequestValidationError` returns.
     skip:
-        How many leading members of each location are no part of the path. FastAPI's locations begin with `query`,
+        How many leading members of each location are not part of the path. FastAPI's locations begin with `query`,
         `path`, `header` or `body`: 1.
 
     Returns

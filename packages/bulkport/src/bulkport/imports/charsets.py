@@ -10,7 +10,7 @@ UTF_8: Final = "utf-8"
 _NO_CHARSETS: Final = frozenset(
     {"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined", "mbcs", "oem", "utf-7", "palmos"}
 )
-# What files that say ISO-8859-1 are in truth (WHATWG Encoding Standard, 4.2): its bytes 0x80 to 0x9F are no text.
+# What files that say ISO-8859-1 are in truth (WHATWG Encoding Standard, 4.2): its bytes 0x80 to 0x9F are not text.
 _SAME_AS: Final = {"iso8859-1": "cp1252", "ascii": UTF_8, "utf-8-sig": UTF_8, "shift_jis": "cp932", "gb2312": "gbk"}
 _WINDOWS: Final = re.compile(r"cp(125[0-8])")
 _ISO: Final = re.compile(r"iso8859-(\d+)")
@@ -30,7 +30,7 @@ def find_charset(name: str) -> str | None:
     except (LookupError, ValueError):
         return None
     canonical = found.name.replace("_", "-") if found.name.replace("_", "-") in _NO_CHARSETS else found.name
-    # Codecs such as base64 and rot13 are no text encodings.
+    # Codecs such as base64 and rot13 are not text encodings.
     if canonical in _NO_CHARSETS or not getattr(found, "_is_text_encoding", True) or found.incrementaldecoder is None:
         return None
     return charset_label(_SAME_AS.get(canonical, canonical))

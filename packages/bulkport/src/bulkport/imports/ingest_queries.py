@@ -41,7 +41,7 @@ ACCEPT_WHOLE: Final = sql.SQL("""
     SELECT import.id, own.job_id FROM import, own, assistants
 """)
 
-# `created_at` is the moment of acceptance, not of the first byte: a long upload was no job yet.
+# `created_at` is the moment of acceptance, not of the first byte: a long upload was not a job yet.
 INSERT_JOB: Final = """
     INSERT INTO bulkport.bulk_import_jobs (
         id, resource, user_id, background_job_id, format, handling, total_records, total_chunks, body_bytes,

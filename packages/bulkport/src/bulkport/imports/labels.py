@@ -106,7 +106,7 @@ def parse_metadata(text: str | None, *, source: str) -> dict[str, Any] | None:
     Raises
     ------
     ValidationFailed
-        It is no JSON object, is too large or nested too deep, or has characters that PostgreSQL cannot store.
+        It is not a JSON object, is too large or nested too deep, or has characters that PostgreSQL cannot store.
     """
     if text is None:
         return None

@@ -56,13 +56,13 @@ class ReadingOptions:
     escape: str | None = None
     """Before a character of a CSV cell that means itself, as in MySQL's and pandas' files; a backslash."""
     comment: str | None = None
-    """How lines begin that are no records."""
+    """How lines begin that are not records."""
     skip_rows: int | None = None
-    """Lines before the header row that are no records."""
+    """Lines before the header row that are not records."""
     header_row: int | None = None
     """Row of the header."""
     data_row: int | None = None
-    """Row of the first record; those between it and the header are no records."""
+    """Row of the first record; those between it and the header are not records."""
     sheet: str | None = None
     """Sheet of a workbook, by its name or by its number from 1."""
     map: Mapping[str, str] = field(default_factory=dict)

@@ -30,7 +30,7 @@ _TAKES_FLAGS: Final = tuple(int(part) for part in VERSION.split(".")[:2]) >= (2,
 _FLAGS: Final[dict[str, Any]] = {"by_alias": True, "by_name": True} if _TAKES_FLAGS else {}
 _HAVE_FIELDS: Final = frozenset({"model-fields", "typed-dict", "dataclass-args", "arguments"})
 _DATA: Final = frozenset({"metadata", "serialization", "default", "expected", "config"})
-"""Members of a core schema that are no schemas."""
+"""Members of a core schema that are not schemas."""
 
 
 class NameOrAliasValidator:

@@ -337,7 +337,7 @@ class Statements:
         NotConnected
             There is neither a connection nor a pool.
         TypeError
-            It is no connection.
+            It is not a connection.
         """
         used = None if given is None else await psycopg_in(given, self._schema)
         if isinstance(used, psycopg.Connection):

@@ -103,7 +103,7 @@ def parents_of(parents: BackgroundJobId | Iterable[BackgroundJobId], on: On) -> 
     ValueError
         There is no job to wait for, or no such outcome.
     TypeError
-        What is given is no id, and no ids.
+        What is given is not an id, and no ids.
     """
     if not isinstance(parents, Iterable):
         raise TypeError(f"the id of a job is text: {parents!r}")

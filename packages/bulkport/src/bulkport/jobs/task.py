@@ -31,7 +31,7 @@ def require_key(name: str, value: str) -> None:
     Raises
     ------
     ValueError
-        It is no text, empty, too long or not printable.
+        It is not text, empty, too long or not printable.
     """
     if not (isinstance(value, str) and value.isprintable() and 0 < len(value) <= _MOST_KEY_LENGTH):
         raise ValueError(f"{name} is text of 1 to {_MOST_KEY_LENGTH} printable characters: {value!r:.80}")

@@ -1,4 +1,4 @@
-"""How the function of a task is run: on the event loop, or in a thread of the worker if it is no coroutine function.
+"""How the function of a task is run: on the event loop, or in a thread of the worker if it is not a coroutine function.
 
 The threads are the worker's own, as many as it runs jobs at one time. The event loop's default executor is left to
 others, and Python joins its threads when the process ends, which a task that does not end must not delay.

@@ -46,7 +46,7 @@ async def command_form(command: Command, request: Request) -> Form:
     Raises
     ------
     BadRequest
-        The body is no JSON object, or has members that the command does not know or of another type.
+        The body is not a JSON object, or has members that the command does not know or of another type.
     """
     if request.headers.get("sec-fetch-site") == _CROSS_SITE:
         raise BadRequest(t("Requests from other sites are not accepted."))

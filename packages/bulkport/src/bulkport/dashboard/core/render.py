@@ -48,7 +48,7 @@ _BROWSER_TEXTS: Final = {
 """By the name that the script knows each text by."""
 
 _ROW: Final = re.compile(r'<tr data-row id="(?P<id>[^"]*)">.*?</tr>', re.DOTALL)
-# Relative times are kept up to date by the browser: that they differ is no change of the fragment.
+# Relative times are kept up to date by the browser: that they differ is not a change of the fragment.
 _TICKING: Final = re.compile(r"(<time\b[^>]*\bdata-tick\b[^>]*>)[^<]*")
 
 

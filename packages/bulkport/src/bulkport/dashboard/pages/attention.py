@@ -23,7 +23,7 @@ _RECENT_MINUTES: Final = 10
 _MIN_RECENT_FAILURES: Final = 5
 _RATE_FACTOR: Final = 3
 _MIN_RATE: Final = 0.05
-"""Failures that retries take care of are no news below this part of the jobs."""
+"""Failures that retries take care of are not news below this part of the jobs."""
 _MAX_IMPORTS: Final = 100
 _DISK_FACTOR: Final = 4
 """A disk with less than so many times the space below which uploads are refused is reported."""

@@ -14,7 +14,7 @@ class MemberNames:
     """Gives the members of a record the names of their fields; false where there is nothing to do.
 
     Names are those of `map=` and the resource's aliases. A record that has a field under its own name too keeps both,
-    and the other one is unknown. What is no JSON object is left as it is.
+    and the other one is unknown. What is not a JSON object is left as it is.
 
     Raises
     ------

@@ -1,6 +1,6 @@
 """A resource from a mapped class of SQLAlchemy or SQLModel: its columns become the rows' model, its keys references.
 
-SQLAlchemy is no dependency: a mapped class brings all that is read of it.
+SQLAlchemy is not a dependency: a mapped class brings all that is read of it.
 """
 
 import re
@@ -49,7 +49,7 @@ def resource_of(
     Raises
     ------
     ResourceDeclarationError
-        If it is no mapped class, or an attribute does not exist.
+        If it is not a mapped class, or an attribute does not exist.
     """
     table = getattr(mapped, "__table__", None)
     mapper = getattr(mapped, "__mapper__", None)

@@ -16,12 +16,12 @@ _RARE: Final = "\u0178\u0192"
 
 
 def has_bad_bytes(text: str) -> bool:
-    """Whether a text that was decoded with `surrogateescape` has bytes that are no text."""
+    """Whether a text that was decoded with `surrogateescape` has bytes that are not text."""
     return _ESCAPED_BYTE.search(text) is not None
 
 
 def visible_bytes(text: str) -> str:
-    r"""The text with each byte that is no text as `\xFC`, so that nothing of it is lost."""
+    r"""The text with each byte that is not text as `\xFC`, so that nothing of it is lost."""
     return _ESCAPED_BYTE.sub(lambda found: f"\\x{ord(found[0]) - 0xDC00:02X}", text)
 
 
@@ -35,7 +35,7 @@ def bad_bytes_message(text: str, charset: str | None = None, *, at: int | None =
     charset:
         Of the body; UTF-8 where it was not another.
     at:
-        Offset of the first byte that is no text, where the text is a part of the body.
+        Offset of the first byte that is not text, where the text is a part of the body.
     """
     found = _ESCAPED_BYTE.search(text)
     assert found is not None

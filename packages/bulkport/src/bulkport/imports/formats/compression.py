@@ -90,7 +90,7 @@ class Decompressor(ABC):
 
     def _too_short(self, encoding: str) -> CorruptCompression:
         if not self.bytes_in:
-            return CorruptCompression(f"The body is empty, which is no {encoding} data.")
+            return CorruptCompression(f"The body is empty, which is not {encoding} data.")
         return CorruptCompression(f"The {encoding} data ends too early.")
 
 

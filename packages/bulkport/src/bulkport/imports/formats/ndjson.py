@@ -1,6 +1,6 @@
 r"""Newline-delimited JSON: one JSON value a line (application/x-ndjson), and JSON text sequences.
 
-A record ends at `\n` only. A line of nothing but spaces, tabs and carriage returns is blank and is no record.
+A record ends at `\n` only. A line of nothing but spaces, tabs and carriage returns is blank and is not a record.
 """
 
 import re
@@ -82,7 +82,7 @@ def sequence_lines(data: bytes) -> bytes:
 def ndjson_records(payload: bytes) -> list[bytes]:
     """The lines of a chunk, without the blank ones and without `\\r` at their ends.
 
-    The lines are not parsed here; a line that is no JSON is the validator's row error.
+    The lines are not parsed here; a line that is not JSON is the validator's row error.
     """
     if b"\r" in payload:
         # Inside JSON a `\r` before `\n` stands between tokens at most, so nothing but a line end is taken away.

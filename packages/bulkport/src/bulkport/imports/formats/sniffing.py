@@ -34,7 +34,7 @@ _FOREIGN: Final = (
     (b"Obj\x01", "The body is an Avro file; send Parquet, NDJSON or CSV."),
 )
 BINARY_SIGNATURES: Final = (*(signature for signature, _ in _FOREIGN[4:]), b"PAR1")
-"""How files begin that are no text of any charset."""
+"""How files begin that are not text of any charset."""
 
 
 def text_start(start: bytes) -> int:

@@ -158,7 +158,7 @@ def _keep_bytes(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeDecodeError):
         raise error
     bad = error.object[error.start : error.end]
-    # ASCII bytes of half a character are written out; at least one byte stays that is no UTF-8, and spoils its row.
+    # ASCII bytes of half a character are written out; at least one byte stays that is not UTF-8, and spoils its row.
     escaped = "".join(chr(0xDC00 + byte) if byte >= 0x80 else f"\\x{byte:02X}" for byte in bad)
     return (escaped if any(byte >= 0x80 for byte in bad) else f"{escaped}\udcff"), error.end
 

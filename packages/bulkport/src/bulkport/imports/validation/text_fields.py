@@ -20,7 +20,7 @@ class EmptyCell(Enum):
     """The field is the empty text."""
 
 
-# Types of which a text of blanks alone is no value.
+# Types of which a text of blanks alone is not a value.
 _BLANKLESS: Final = frozenset(
     {"int", "float", "decimal", "bool", "date", "datetime", "time", "timedelta", "uuid"},
 )

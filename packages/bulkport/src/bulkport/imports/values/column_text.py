@@ -194,7 +194,7 @@ def _numeric(kind: ColumnType, options: ValueOptions, value: Any) -> str:
             )
             raise ValueFault(f"is out of range: {{value}}; the column takes {taken}", value)
         if scale < 0 and number % unit:
-            raise ValueFault(f"{{value}} is no multiple of {unit:f}; the column keeps no finer numbers", value)
+            raise ValueFault(f"{{value}} is not a multiple of {unit:f}; the column stores no finer values", value)
         if decimals > scale >= 0 and any(digits[-(decimals - scale) :]):
             raise ValueFault(f"{{value}} has more decimals than the {scale} that the column keeps", value)
     return str(number)

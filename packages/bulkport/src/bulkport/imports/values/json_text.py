@@ -52,7 +52,7 @@ def repeated_member(value: Any) -> str | None:
 
 
 def has_repeated_member(text: str) -> bool:
-    """Whether an object in a JSON text has a member twice; a text that is no JSON has none."""
+    """Whether an object in a JSON text has a member twice; a text that is not JSON has none."""
     colons = text.count(":")
     if colons < _FEWEST:
         return False

@@ -62,14 +62,14 @@ def read_workbook(order: dict[str, Any]) -> tuple[dict[str, Any], Iterator[bytes
     Raises
     ------
     UnreadableFileError
-        The file is no workbook, has no such sheet, or is too large.
+        The file is not a workbook, has no such sheet, or is too large.
     """
     try:
         workbook = python_calamine.CalamineWorkbook.from_path(order["path"])
     except python_calamine.PasswordError:
         raise UnreadableFileError("it is protected by a password; save it without one") from None
     except (python_calamine.CalamineError, python_calamine.XmlError, python_calamine.ZipError, OSError) as error:
-        raise UnreadableFileError(f"it is no workbook that can be opened ({_short(error)})") from None
+        raise UnreadableFileError(f"it is not a readable workbook ({_short(error)})") from None
     try:
         name = _choose_sheet(workbook, order)
         sheet = _open_sheet(workbook, name)
@@ -167,9 +167,9 @@ def _rows(
     odd:
         Texts of cells that have no value.
     no_days:
-        Finds numbers that are no day whatever their cell's format; asked once one may be among the rows.
+        Finds numbers that are not days whatever their cell's format; asked once one may be among the rows.
     long_numbers:
-        Finds whole numbers that are no floating-point number; asked once one may be among the rows.
+        Finds whole numbers that are not floating-point numbers; asked once one may be among the rows.
     """
     first_row, first_column = sheet.start or (0, 0)
     numbers: OddCells | None = None

@@ -24,12 +24,12 @@ def read_parquet(order: dict[str, Any]) -> tuple[dict[str, Any], Iterator[bytes]
     Raises
     ------
     UnreadableFileError
-        The file is no Parquet, or is too large.
+        The file is not a Parquet file, or is too large.
     """
     try:
         file = pq.ParquetFile(order["path"], memory_map=False)
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise UnreadableFileError(f"it is no Parquet file ({' '.join(str(error).split())[:120]})") from None
+        raise UnreadableFileError(f"it is not a Parquet file ({' '.join(str(error).split())[:120]})") from None
     names = file.schema_arrow.names
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise UnreadableFileError(f"it has the column {twice[0]!r} twice; give each column a name of its own")
@@ -78,7 +78,7 @@ def _json_text(text: str | None) -> str:
 
 
 def _no_json(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _values(column: pa.Array) -> list[Any]:

@@ -62,7 +62,7 @@ def undo_mistakes(resource: Resource, facts: TableFacts) -> Iterator[tuple[str, 
     if resource.undo != "full":
         return
     if facts.kind not in ("r", "p") or facts.has_rules:
-        yield f'{resource.table} is no plain table, and undo="full" needs one', 'leave undo="full" away'
+        yield f'{resource.table} is not a plain table, which undo="full" requires', 'leave undo="full" away'
         return
     if not facts.primary_key:
         what = f'{resource.table} has no primary key, by which undo="full" finds rows again'

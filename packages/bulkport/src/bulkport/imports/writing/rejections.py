@@ -67,7 +67,7 @@ async def write_around_refusals(
     if doubtful:
         await _try_without_rows(connection, table, rows, write)
     search = _Search(connection, table, rows, write=write, each=each)
-    # A trigger may change keys; and under other policies than REJECT a stored key is no fault.
+    # A trigger may change keys; and under other policies than REJECT a stored key is not a fault.
     if table.unique_keys and rejects_duplicates and not table.facts.has_before_triggers:
         await search.around_duplicates()
     else:

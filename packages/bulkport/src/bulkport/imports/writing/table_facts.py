@@ -127,7 +127,7 @@ class Column:
     category: str
     """Category of the type (PostgreSQL manual, pg_type)."""
     default: str | None
-    """Expression of its default, where it is no generated column."""
+    """Expression of its default, where it is not a generated column."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,7 +153,7 @@ def is_matched(table: TargetTable) -> bool:
         or table.keeps_old_rows
         # ON CONFLICT is not for tables with rules.
         or table.facts.has_rules
-        # Rows of another context are no rows to change.
+        # Rows of another context are not rows to change.
         or not resource.context.keys() <= set(resource.write_key)
         or (not has_index and table.unique_index_of(resource.write_key, resource.conflict_where) is None)
     )

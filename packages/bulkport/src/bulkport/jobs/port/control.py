@@ -118,7 +118,7 @@ class Change(Order):
     Raises
     ------
     ValueError
-        Neither is given, the queue's name cannot be one, or the priority is no 32-bit integer.
+        Neither is given, the queue's name cannot be one, or the priority is not a 32-bit integer.
     """
 
     priority: int | None = None

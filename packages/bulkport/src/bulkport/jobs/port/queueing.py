@@ -37,7 +37,7 @@ class Outcome(StrEnum):
 
 def is_integer(value: object) -> bool:
     """Whether PostgreSQL's `integer` takes it, which priorities and limits are."""
-    # Not by looking into a range: for what is no integer, Python would go through all of it.
+    # Not by looking into a range: for what is not an integer, Python would go through all of it.
     return isinstance(value, int) and -(2**31) <= value < 2**31
 
 

@@ -80,7 +80,7 @@ class JobReader(Protocol):
         """Some of the ids of the jobs that a query finds, from the oldest job to the youngest.
 
         For working through all of them: a walk along `next_cursor` meets each job at most once, and ends: jobs that
-        were created after it began are no part of it. As with a page, there may be few or no ids and yet more to come.
+        were created after it began are not part of it. As with a page, there may be few or no ids and yet more to come.
 
         Raises
         ------

@@ -22,7 +22,7 @@ def number_of(job_id: str) -> int | None:
     Raises
     ------
     TypeError
-        It is no text.
+        It is not text.
     """
     if not isinstance(job_id, str):
         raise TypeError(f"the id of a job is text: {job_id!r}")
@@ -70,7 +70,7 @@ def summary_of(row: Mapping[str, Any]) -> JobSummary:
 
 
 def as_arguments(value: JSONValue) -> Mapping[str, JSONValue]:
-    """Stored arguments by name. What is no JSON object, which no job of Bulkport's has, is shown as one argument."""
+    """Stored arguments by name. What is not a JSON object, which no job of Bulkport's has, is shown as one argument."""
     return value if isinstance(value, Mapping) else {"*": value}
 
 

@@ -7,7 +7,7 @@ delimiter or newline.
 A quote that is opened by mistake takes in all up to the next quote, or to the end of the body when there is none: no
 reader can distinguish it from a long field. What it took in is one bad record, with its whole text in the error report;
 above `max_record_bytes` the body is refused.
-A line without any character is blank and is no record.
+A line without any character is blank and is not a record.
 """
 
 from bulkport.imports.formats.csv.dialect import BadRecord, CsvDialect, parse_delimiter

@@ -80,7 +80,7 @@ class BadRecord:
     r"""A record that could not be read; it becomes a row error."""
 
     raw: str
-    r"""The record as it came, without its newline; bytes that are no text stand there as `\xFC`."""
+    r"""The record as it came, without its newline; bytes that are not text stand there as `\xFC`."""
     message: str
     """Why, readable alone."""
 

@@ -261,7 +261,7 @@ def _other_quotes(record: str, dialect: CsvDialect) -> str:
     if dialect.delimiter not in record or not dialect.quote:
         return ""
     if _TYPOGRAPHIC.search(record):
-        return f"; typographic quotes are no quotes, {dialect.quote} is"
+        return f"; typographic quotes are not recognised; use {dialect.quote}"
     within = rf"(?:\A|{re.escape(dialect.delimiter)})'[^']*{re.escape(dialect.delimiter)}[^']*'"
     return "; where cells stand in single quotes, send quote='" if re.search(within, record) else ""
 

@@ -32,7 +32,7 @@ _ODD_LINE_ENDS: Final = {"\x85": "U+0085 (NEL)", "\u2028": "U+2028 (LINE SEPARAT
 class CsvSplitter(BufferingSplitter):
     """Takes the header row off a CSV body and cuts the rest into chunks (see `RecordSplitter`).
 
-    Lines that are no records go no further: blank ones, those of empty cells alone, comments, and the header row when
+    Lines that are not records go no further: blank ones, those of empty cells alone, comments, and the header row when
     it comes once more, as in files that were put together.
 
     Parameters
@@ -160,7 +160,7 @@ class CsvSplitter(BufferingSplitter):
         if not is_escaped:
             found = proper_lines(syntax.delimiter, syntax.quote).match(block)
             end = 0 if found is None else found.end()
-            if block.find(b"\n", end) < 0:  # what is left is no whole record
+            if block.find(b"\n", end) < 0:  # what is left is not a whole record
                 return end, _count_line_ends(block[:end], quote)
         # A text of little else than quotes falls into more parts than can be looked at in a few milliseconds.
         is_quotes = bool(quote) and block.count(quote) > len(block) * _MOST_QUOTES

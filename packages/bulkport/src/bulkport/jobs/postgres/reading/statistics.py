@@ -185,7 +185,7 @@ async def read_series(
 ) -> list[SeriesPoint]:
     """A time series without gaps; see `JobReader.series`."""
     arguments, times = await _steps(snapshot, granularity, since, until)
-    # A name that cannot be stored is no task's.
+    # A name that cannot be stored is not a task's.
     arguments |= {name: each and storable_text(each) for name, each in (("task", task), ("queue", queue))}
     found = await _read_by(snapshot, _BY_STEP, arguments, percentiles=percentiles)
     return [SeriesPoint(at, *found.get(at, (JobTotals(), None, None))) for at in times]
