@@ -65,7 +65,7 @@ CREATE UNIQUE INDEX bulk_import_jobs_client_id_key ON bulkport.bulk_import_jobs 
     WHERE client_id IS NOT NULL AND writing ->> 'dryRun' IS DISTINCT FROM 'true';
 CREATE INDEX bulk_import_jobs_client_id_idx ON bulkport.bulk_import_jobs (user_id, client_id) WHERE client_id IS NOT NULL;
 
--- Requests that may be sent again: who has the key now, and what its first request was answered.
+-- Idempotency keys: the current holder, and the response to the first request.
 CREATE TABLE bulkport.idempotency_keys (
     user_id      text        NOT NULL,
     resource     text        NOT NULL,                        -- whose imports it is a request for; or a method and path
@@ -312,7 +312,7 @@ BEGIN
             IF uncounted IS NULL THEN
                 EXECUTE statement INTO outcome, id USING given;
             ELSE
-                -- Under a rule the statement returns no row: what it does is `uncounted`, if it does anything.
+                -- Under a rule the statement returns no row, so its effect, if any, is `uncounted`.
                 EXECUTE statement USING given;
                 GET DIAGNOSTICS written = ROW_COUNT;
                 outcome := CASE WHEN written > 0 THEN uncounted END;
@@ -384,7 +384,7 @@ CREATE POLICY of_user ON bulkport.recurring_pulls
     USING (current_user <> 'bulkport_tenant' OR user_id = current_setting('bulkport_tenant.user_id', true));
 CREATE POLICY of_user ON bulkport.uploads
     USING (current_user <> 'bulkport_tenant' OR user_id = current_setting('bulkport_tenant.user_id', true));
--- What belongs to an import, a webhook or an upload is seen by who sees that.
+-- Dependent rows of an import, a webhook or an upload are visible to whoever can see it.
 CREATE POLICY of_import ON bulkport.import_chunks
     USING (current_user <> 'bulkport_tenant' OR EXISTS (SELECT FROM bulkport.bulk_import_jobs j WHERE j.id = job_id));
 CREATE POLICY of_import ON bulkport.import_cancellations

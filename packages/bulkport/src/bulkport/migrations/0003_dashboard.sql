@@ -48,7 +48,7 @@ CREATE TABLE bulkport.saved_views (
     UNIQUE (owner, name)
 );
 
--- Browsers that are signed in. Only a digest of what their cookie says is stored.
+-- Signed-in browsers. Only a digest of their cookie is stored.
 CREATE TABLE bulkport.dashboard_sessions (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     token_digest bytea NOT NULL UNIQUE,

@@ -165,7 +165,7 @@ BEGIN
 END;
 $$;
 
--- How many more jobs of a key may run. The limit is that of the job enqueued last, so that a new one holds for all.
+-- The number of further jobs of a key that may run. The limit of the last enqueued job applies to all.
 CREATE FUNCTION bulkport.free_slots(key text)
 RETURNS bigint
 -- With an equality the planner may walk through all jobs by their ids to find the key's last one.
@@ -200,7 +200,7 @@ BEGIN
     SELECT * INTO bucket FROM bulkport.rate_limits WHERE rate_key = key;
     ahead := bucket.taken_at - moment;
     IF ahead > interval '1 minute' THEN
-        -- The clock ran fast: what was given times by it comes as much sooner.
+        -- The clock ran fast: times set by it are moved forward accordingly.
         bucket.full_at := bucket.full_at - ahead;
         UPDATE bulkport.jobs SET due_at = due_at - ahead WHERE job_id IN (
             SELECT job_id FROM bulkport.jobs WHERE state = 'scheduled' AND rate_reserved AND rate_key = key

@@ -3,7 +3,7 @@
 -- Each function takes any ids, does what it can under the locks of their rows, and returns for every id what came of it:
 -- see `effect`. Asked twice it does nothing the second time. `why` and `who` are kept in the jobs' history.
 
--- A job whose row is locked: how it stands, and what an order to it comes to.
+-- A job whose row is locked: its state, and the outcome of a command to it.
 CREATE TYPE bulkport.held_job AS (job_id bigint, stands text, what text);
 
 -- Locks jobs for an order, 'cancel', 'delete', 'requeue', 'run now', 'reschedule' or 'change'. A job stands as 'unknown',
@@ -32,7 +32,7 @@ BEGIN
 END;
 $$;
 
--- What an order to a job that stands so comes to. The last ones say why it is left as it is.
+-- The outcome of a command to a job in this state. The last ones say why it is left unchanged.
 CREATE FUNCTION bulkport.effect(asked text, stands text)
 RETURNS text
 LANGUAGE sql IMMUTABLE AS $$
@@ -54,14 +54,14 @@ LANGUAGE sql IMMUTABLE AS $$
                  stands IN ('succeeded', 'failed', 'cancelled') AS has_ended) AS job
 $$;
 
--- The ids of those to which an order comes to this.
+-- The ids of the jobs with this outcome.
 CREATE FUNCTION bulkport.those(held bulkport.held_job[], effect text)
 RETURNS bigint[]
 LANGUAGE sql IMMUTABLE AS $$
     SELECT ARRAY(SELECT job.job_id FROM unnest(held) AS job WHERE job.what = effect)
 $$;
 
--- Ends waiting jobs, with what waits for them, and asks running ones to stop. The caller has locked them.
+-- Ends waiting jobs and their dependents, and asks running ones to stop. The caller has locked them.
 CREATE FUNCTION bulkport.stop_jobs(waiting bigint[], running bigint[], why text, who text)
 RETURNS void
 LANGUAGE plpgsql AS $$
@@ -75,7 +75,7 @@ BEGIN
 END;
 $$;
 
--- Cancels jobs: those that wait at once, with what waits for them; those that run are asked to stop.
+-- Cancels jobs: waiting ones at once with their dependents; running ones are asked to stop.
 CREATE FUNCTION bulkport.cancel(job_ids bigint[], why text, who text)
 RETURNS TABLE (job_id bigint, what text)
 LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
@@ -249,7 +249,7 @@ BEGIN
     changed := ARRAY(
         SELECT job.job_id FROM bulkport.jobs job WHERE job.job_id = ANY (bulkport.those(held, 'changed'))
           AND (job.priority <> COALESCE(new_priority, job.priority) OR job.queue <> COALESCE(new_queue, job.queue)));
-    -- A move between queues is no new job: what is added in one is taken away in the other.
+    -- A move between queues is not a new job: one count goes up, the other down.
     INSERT INTO bulkport.job_deltas (at, task, queue, entered_state, jobs)
     SELECT moment, job.task, side.queue, job.state, sum(side.jobs)
     FROM bulkport.jobs job, LATERAL (VALUES (job.queue, -1), (new_queue, 1)) AS side (queue, jobs)
@@ -316,7 +316,7 @@ LANGUAGE sql AS $$
     SELECT bulkport.notify_workers('queue', '')
 $$;
 
--- Bounds how many jobs of a queue run at one time, on all servers together; NULL: no bound.
+-- Limits the concurrent jobs of a queue on all servers together; NULL removes the limit.
 CREATE FUNCTION bulkport.limit_queue(queue text, most integer, who text DEFAULT NULL)
 RETURNS void
 LANGUAGE sql AS $$
@@ -330,7 +330,7 @@ LANGUAGE sql AS $$
     SELECT bulkport.notify_workers('queue', queue)
 $$;
 
--- Sets a queue's share of claims among queues of one priority; 1 is what each has.
+-- Sets a queue's share of claims among queues of equal priority; the default is 1.
 CREATE FUNCTION bulkport.weigh_queue(queue text, share double precision, who text DEFAULT NULL)
 RETURNS void
 LANGUAGE sql AS $$

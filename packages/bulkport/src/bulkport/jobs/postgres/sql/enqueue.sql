@@ -36,7 +36,7 @@ LANGUAGE sql AS $$
     SELECT pg_notify('bulkport.jobs', what || ' ' || CASE WHEN length(detail) < 5000 THEN detail ELSE '' END)
 $$;
 
--- One job that may run at once: what nearly every job is, and what a statement of the import core evaluates inline.
+-- One job that may run at once: the usual case, which a statement of the import core evaluates inline.
 CREATE FUNCTION bulkport.enqueue_now(
     new_task text, new_queue text, new_priority integer, new_args jsonb, new_user text DEFAULT NULL,
     new_recurring text DEFAULT NULL, new_origin bigint DEFAULT NULL
@@ -124,8 +124,8 @@ CREATE TYPE bulkport.new_job AS (
     tags jsonb  -- NULL or not empty
 );
 
--- Any jobs, from an array of objects whose members are those of NewJob in port/queueing.py; `delay` is in seconds.
--- A job whose unique_key is taken is not made: the id of the job that has it is returned, with is_new = false.
+-- Any jobs, from an array of objects with the members of NewJob in port/queueing.py; `delay` is in seconds.
+-- A job whose unique_key is taken is not created; returns the id of the job that has it, with is_new = false.
 CREATE FUNCTION bulkport.enqueue(new_jobs json)
 RETURNS TABLE ("position" integer, job_id bigint, is_new boolean)
 LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
@@ -258,7 +258,7 @@ BEGIN
     ON CONFLICT (unique_key) DO UPDATE
     SET job_id = EXCLUDED.job_id, taken_at = EXCLUDED.taken_at, expires_at = EXCLUDED.expires_at
     WHERE stored.expires_at <= moment OR stored.taken_at > moment + interval '1 minute';
-    -- A job that still waits goes before the time: what was taken for its key is its own.
+    -- A job that still waits takes precedence over the period: its key was taken by itself.
     UPDATE bulkport.unique_keys stored SET job_id = waiting.job_id
     FROM unnest(pending) AS wanted JOIN bulkport.jobs waiting ON waiting.unique_key = wanted.unique_key
     WHERE waiting.state IN ('enqueued', 'scheduled', 'awaiting', 'retrying')

@@ -161,7 +161,7 @@ BEGIN
         UPDATE bulkport.jobs SET
             state = CASE WHEN entered IN ('failed', 'cancelled') THEN state ELSE entered::bulkport.job_state END,
             priority = COALESCE(run.new_priority, run.priority),
-            -- Who gave way waits for another turn; who was interrupted has kept its own.
+            -- A job that yielded gets a new turn; an interrupted one has kept its turn.
             fair_at = CASE WHEN run.outcome = 'again' THEN
                 bulkport.next_turn(run.queue, COALESCE(run.new_priority, run.priority), run.user_id) ELSE fair_at END,
             ready_at = CASE entered WHEN 'enqueued' THEN moment
@@ -239,7 +239,7 @@ EXCEPTION
 END;
 $$;
 
--- Moves jobs whose rows the caller has locked among the finished ones.
+-- Moves jobs, whose rows the caller has locked, to the finished ones.
 CREATE FUNCTION bulkport.move_finished(ids bigint[], final_state bulkport.job_state, moment timestamptz)
 RETURNS void
 LANGUAGE sql AS $$

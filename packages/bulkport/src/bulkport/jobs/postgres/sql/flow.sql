@@ -43,7 +43,7 @@ LANGUAGE sql STABLE AS $$
     FROM bulkport.job_batches whole WHERE whole.batch_id = batch
 $$;
 
--- Has children act on what they have heard, and goes on with the children of those that are cancelled for it.
+-- Lets children act on their parents' outcomes, then the children of those cancelled as a result.
 CREATE FUNCTION bulkport.settle(children bigint[])
 RETURNS void
 LANGUAGE plpgsql AS $$
@@ -89,7 +89,7 @@ BEGIN
 END;
 $$;
 
--- Lets jobs run whose rows the caller has locked, and which wait for something else than a free worker.
+-- Releases jobs that wait for something other than a free worker. The caller has locked their rows.
 CREATE FUNCTION bulkport.make_ready(ids bigint[], why text, who text)
 RETURNS void
 LANGUAGE plpgsql AS $$
@@ -125,7 +125,7 @@ BEGIN
 END;
 $$;
 
--- Cancels waiting jobs whose rows the caller has locked. What waits for them is the caller's to settle.
+-- Cancels waiting jobs whose rows the caller has locked. The caller handles their dependents.
 CREATE FUNCTION bulkport.end_waiting(ids bigint[], why text, who text)
 RETURNS void
 LANGUAGE plpgsql AS $$
@@ -212,7 +212,7 @@ DECLARE
 BEGIN
     held := ARRAY(
         SELECT batch_id FROM bulkport.job_batches WHERE batch_id = ANY (ids) ORDER BY batch_id FOR UPDATE SKIP LOCKED);
-    -- A statement of its own, to see what was committed before the locks were had.
+    -- A separate statement, to see what was committed before the locks were acquired.
     WITH just_ended AS (
         UPDATE bulkport.job_batches batch SET finished_at = clock_timestamp()
         WHERE batch.batch_id = ANY (held) AND batch.sealed AND batch.finished_at IS NULL
