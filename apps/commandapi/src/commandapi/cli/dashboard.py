@@ -7,12 +7,12 @@ import typer
 
 from commandapi.cli.quiet import quiet_settings
 
-app = typer.Typer(no_args_is_help=True, help="Access to the dashboard.")
+app = typer.Typer(no_args_is_help=True, help="Manage access to the dashboard.")
 
 
 @app.callback()
 def dashboard() -> None:
-    """Access to the dashboard."""
+    """Manage access to the dashboard."""
 
 
 @app.command()

@@ -14,7 +14,7 @@ from commandapi.cli.quiet import quiet_settings
 if TYPE_CHECKING:
     import psycopg
 
-app = typer.Typer(no_args_is_help=True, help="API keys.")
+app = typer.Typer(no_args_is_help=True, help="Create, list, rotate and revoke API keys.")
 
 _Result = TypeVar("_Result")
 

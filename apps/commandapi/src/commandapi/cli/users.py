@@ -7,12 +7,12 @@ import typer
 
 from commandapi.cli.quiet import quiet_settings
 
-app = typer.Typer(no_args_is_help=True, help="Data of users.")
+app = typer.Typer(no_args_is_help=True, help="Manage the data of users.")
 
 
 @app.callback()
 def users() -> None:
-    """Data of users."""
+    """Manage the data of users."""
 
 
 @app.command()

@@ -43,8 +43,8 @@ def add_import_command(
         file: Annotated[
             str,
             typer.Argument(
-                help="File to import, or - for standard input. Its suffix says the format: .csv, .tsv, .ndjson, "
-                ".jsonl or .json, each also with .gz or .zst behind it, .xlsx, .ods or .parquet.",
+                help="File to import, or - for standard input. Its suffix determines the format: .csv, .tsv, .ndjson, "
+                ".jsonl or .json, each optionally with .gz or .zst appended, .xlsx, .ods or .parquet.",
                 show_default=False,
             ),
         ],
