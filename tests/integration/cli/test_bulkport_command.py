@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
 
 def command(folder: Path, url: str, *arguments: str, target: str = "little_shop:bulkport") -> tuple[int, str, str]:
     name, *rest = arguments
-    has_group = name in ("jobs", "queues", "servers")
+    has_group = name in ("jobs", "queues", "tasks", "servers")
     words = [name, rest[0], target, *rest[1:]] if has_group else [name, target, *rest]
     done = run_python("-m", "bulkport", *words, folder=folder, environment={**os.environ, "DATABASE_URL": url})
     return done.returncode, done.stdout, done.stderr
@@ -122,7 +122,7 @@ def test_a_mistake_is_named_in_one_message_without_the_password(
     assert "Traceback" not in error
 
 
-def test_queues_can_be_paused_limited_and_resumed(folder: Path, database_url: str) -> None:
+def test_queues_and_tasks_can_be_paused_limited_and_resumed(folder: Path, database_url: str) -> None:
     assert command(folder, database_url, "queues", "pause", "mail", "--note", "host down")[:2] == (
         0,
         "Paused mail. Running jobs will finish.\n",
@@ -132,6 +132,11 @@ def test_queues_can_be_paused_limited_and_resumed(folder: Path, database_url: st
     assert command(folder, database_url, "queues", "limit", "mail", "3")[0] == 0
     assert command(folder, database_url, "queues", "resume", "mail")[:2] == (0, "Resumed mail.\n")
     assert "0 of 3 running" in command(folder, database_url, "queues", "list")[1]
+    paused = command(folder, database_url, "tasks", "pause", "greet", "--note", "host down")
+    assert paused[:2] == (0, "Paused greet. Running jobs will finish.\n")
+    assert "paused by bulkport command: host down" in command(folder, database_url, "tasks", "list")[1]
+    assert command(folder, database_url, "tasks", "resume", "greet")[:2] == (0, "Resumed greet.\n")
+    assert command(folder, database_url, "jobs", "stack", "12")[::2] == (1, "Job 12 is not running.\n")
     assert command(folder, database_url, "servers", "list")[:2] == (0, "")
     code, _, error = command(folder, database_url, "servers", "stop", "worker-a")
     assert (code, error) == (1, "Server worker-a is not running, or is stopping.\n")
