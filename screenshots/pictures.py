@@ -9,6 +9,7 @@ from typing import Final
 
 from playwright.async_api import Browser, async_playwright
 
+from bulkport.identifiers import BackgroundJobId
 from bulkport.jobs import JobQuery, JobState
 from screenshots.history import make_up_yesterday
 from screenshots.operating import operate, press
@@ -43,7 +44,16 @@ async def _job(site: Site, **query: object) -> str:
 
 
 async def _running_job(site: Site) -> str:
-    return await _job(site, task="rebuild_search_index", states={JobState.PROCESSING})
+    """A running job, with the code that it is in."""
+    address = await _job(site, task="rebuild_search_index", states={JobState.PROCESSING})
+    job_id = address.rpartition("/")[2]
+    await press(site.dashboard, address, "jobs/stack", {"id": job_id})
+    async with asyncio.timeout(60):
+        while True:
+            details = await site.shop.jobs.details(BackgroundJobId(job_id))
+            if details is None or details.stack is None or details.stack.taken_at is not None:
+                return address
+            await asyncio.sleep(0.1)
 
 
 async def _failed_job(site: Site) -> str:
@@ -88,7 +98,7 @@ PICTURES: Final = (
     Picture("dashboard-failed", "jobs?state=failed"),
     Picture("dashboard-narrow", "jobs?state=failed", width=_NARROW, height=844),
     Picture("dashboard-job", _failed_job, is_dark_too=True),
-    Picture("dashboard-running-job", _running_job),
+    Picture("dashboard-running-job", _running_job, height=1080),
     Picture("dashboard-retries", "retries"),
     Picture("dashboard-recurring", "recurring"),
     Picture("dashboard-failures", "failures", height=480),

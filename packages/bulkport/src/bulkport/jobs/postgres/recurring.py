@@ -178,11 +178,9 @@ _TIMES: Final = ("paused_at", "next_at", "last_at", "last_job_at", "created_at",
 
 
 def _recurring_job(row: DictRow) -> RecurringJob:
-    args = row["args"]
     known = row | {
         "id": row["recurring_id"],
-        # Of other drivers than psycopg JSON is text, unless the application had it otherwise.
-        "args": as_arguments(json.loads(args) if isinstance(args, str) else args),
+        "args": as_arguments(_read_json(row["args"])),
         "concurrency_limit": row["concurrency_limit"] or 1,
         "missed": MissedRuns(row["missed"]),
         "last_job_id": None if row["last_job_id"] is None else job_id_of(row["last_job_id"]),
@@ -195,3 +193,14 @@ def _recurring_job(row: DictRow) -> RecurringJob:
     }
     definition = RecurringDefinition(**{name: known[name] for name in _DEFINED}, is_stored=True)
     return RecurringJob(definition, **{name: known[name] for name in _SHOWN})
+
+
+def _read_json(value: Any) -> Any:
+    """JSON as a driver gave it: of other drivers than psycopg it is text, unless the application had it otherwise."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        # It was read already, and is a JSON string.
+        return value
