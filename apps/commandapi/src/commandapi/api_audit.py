@@ -33,7 +33,7 @@ class ApiAudit:
     pool:
         Gives the pool of autocommit connections once the application is connected.
     keep:
-        How long entries are kept; None: for good.
+        Retention of entries; None for ever.
     """
 
     def __init__(self, app: ASGIApp, *, pool: Callable[[], AsyncPool], keep: timedelta | None) -> None:

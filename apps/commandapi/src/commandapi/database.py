@@ -56,14 +56,14 @@ async def open_database(
 ) -> AsyncIterator[Database]:
     """Open the pool for as long as the context lasts.
 
-    It does not wait for the database: a server may start before it, and answers 503 until it is there.
+    It does not wait for the database: a server may start first, and responds 503 until the database is available.
 
     Parameters
     ----------
     database_url:
         libpq connection string or URL.
     pool_size:
-        Most connections at one time.
+        Maximum connections.
     key_pool_size:
         Most connections of `Database.key_pool`; those that are not used are closed after some minutes, down to one.
     acquire_seconds:

@@ -19,7 +19,7 @@ _BODY_BYTES: Final = 32 * 1024
 
 
 class _Flow(FlowControl):
-    """uvicorn's flow control, with which reading goes on where it stopped."""
+    """uvicorn's flow control, which resumes reading."""
 
     def __init__(self, transport: asyncio.Transport, go_on: Callable[[], None]) -> None:
         super().__init__(transport)
@@ -35,7 +35,7 @@ class SteppedProtocol(HttpToolsProtocol):
     """uvicorn's HTTP protocol that is fed in steps."""
 
     _rest = b""
-    """What has come and was not looked at."""
+    """Input that has arrived but is unread."""
     _is_in_body = False
     _body_left = 0
     """Bytes of a body of a known length that are still to come."""

@@ -358,7 +358,7 @@ class Settings(BaseSettings):
         return ImportRetention(ended=_days(self.imports_keep_days))
 
     def audit_retention(self) -> timedelta | None:
-        """How long the dashboard's audit is kept; None: for good."""
+        """Retention of the dashboard's audit log; None for ever."""
         return _days(self.audit_keep_days)
 
     @property

@@ -61,7 +61,7 @@ class Bulkport(AsyncCalls):
     worker
         How worker processes behave.
     pool_size
-        Most connections that a server process holds at one time, without those of uploads
+        Maximum connections of a server process, without those of uploads
         (`ImportLimits.max_concurrent_uploads`).
     chunk_workers
         Background jobs that work on one import of several chunks.
@@ -211,7 +211,7 @@ class Bulkport(AsyncCalls):
         masked_names
             Arguments of jobs whose values are not shown; by default those that sound like secrets.
         audit_keep
-            How long it is kept what operators did; None: for good.
+            Retention of the audit log; None for ever.
         public_url
             Its address as browsers know it, where a proxy hides that; with https, cookies are `Secure`.
         sessions

@@ -18,7 +18,7 @@ def has_extra(extra: str) -> bool:
 
 
 def require_extra(extra: str, module: str) -> None:
-    """Refuse to go on where `module`, which belongs to `extra`, is not installed.
+    """Require `module`, which belongs to `extra`, to be installed.
 
     Raises
     ------

@@ -47,9 +47,9 @@ class ImportLimits:
     max_file_memory_bytes: int = GIB
     """Memory of the process that reads it; two at a time, for each server process. What needs more is answered 413."""
     max_concurrent_uploads: int = 28
-    """Bodies longer than a chunk that are received at one time; more wait a moment, then 503 with Retry-After."""
+    """Concurrently received bodies longer than a chunk; more wait a moment, then get 503 with Retry-After."""
     max_staged_uploads: int = 100
-    """Resumable uploads that a user may have at one time; more are answered 409."""
+    """Resumable uploads that a user may have at once; more get 409."""
     max_staged_bytes: int = 10 * GIB
     """Bytes of them; an upload that is larger is answered 413."""
     staged_seconds: float = 24 * 3600.0

@@ -194,7 +194,7 @@ class SyncPool(ConnectionPool[psycopg.Connection[Any]]):
     """
 
     def connect_first(self) -> None:
-        """Open the pool unless it is open; raises `DatabaseRefused` if the database refuses connections for good."""
+        """Open the pool unless it is open; raises `DatabaseRefused` if the database permanently refuses connections."""
         if not self.closed:
             return
         try:
@@ -270,7 +270,7 @@ async def open_pool(
     Parameters
     ----------
     most, least:
-        Connections at one time, and those kept open while idle.
+        Maximum connections, and those kept open while idle.
     acquire_seconds:
         Longest wait for a free connection; after it, `psycopg_pool.PoolTimeout`.
     application_name:
@@ -280,7 +280,7 @@ async def open_pool(
     configure:
         Prepares the session of a new connection; not behind a pooler.
     user_share:
-        Connections that one user may have at one time (`bulkport.connection_user`); None: all.
+        Concurrent connections of one user (`bulkport.connection_user`); None for all.
     """
     shares = (
         None

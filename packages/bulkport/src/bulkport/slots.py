@@ -64,7 +64,7 @@ class Slots:
             self.give_back(user_id)
 
     async def take(self, user_id: str) -> None:
-        """Take a place, as `slot` does; whoever has it gives it back."""
+        """Take a slot, as `slot` does; the caller must release it."""
         if self._is_free(user_id):
             self._grant(user_id)
         else:

@@ -53,7 +53,7 @@ class ApplicationDatabase:
         Raises
         ------
         DatabaseRefused
-            The server refuses it for good.
+            The server permanently refuses it.
         psycopg.OperationalError
             The server cannot be reached.
         """

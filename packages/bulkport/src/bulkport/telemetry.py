@@ -47,7 +47,7 @@ def without_carrier(args: Mapping[str, Any]) -> Mapping[str, Any]:
 
 @contextmanager
 def span(name: str, **attributes: str | float | bool | None) -> Iterator[Any]:
-    """A span around a step; None where there is no telemetry. Attributes are put below `bulkport.`."""
+    """A span around a step; None without telemetry. Attributes get the prefix `bulkport.`."""
     if not is_active():
         yield None
         return

@@ -20,7 +20,7 @@ class WorkerSettings:
     """Whether the process runs heavy tasks: imports of more than 200 rows, and tasks that are declared as heavy. One
     that does not is free for what is short, however many rows the other processes work on."""
     chunk_slots: int = 2
-    """Chunks at one time. Two let one decode while PostgreSQL writes the other."""
+    """Concurrent chunks. With two, one is decoded while PostgreSQL writes the other."""
     heartbeat_seconds: float = 3.0
     stalled_seconds: float = 12.0
     """Time without a heartbeat after which a worker counts as dead and its jobs are taken over."""

@@ -65,7 +65,7 @@ class ProvidedDatabase:
         Raises
         ------
         DatabaseUnreachable
-            It does not answer in that time, or refuses this user for good.
+            It does not respond in that time, or permanently refuses this user.
         """
         deadline = time.monotonic() + seconds
         waits, has_said = Backoff(0.1, 2.0), False

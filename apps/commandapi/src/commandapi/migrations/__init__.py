@@ -103,7 +103,7 @@ def _changed(connection: psycopg.Connection[tuple[str, str]], current: str) -> l
 
 
 def upgrade(database_url: str, revision: str = "head") -> MigrationState:
-    """Migrate up to `revision`; does nothing where the database is there already.
+    """Upgrade to `revision`; does nothing if the database is already there.
 
     Two processes may call it at once: the second waits for the first.
 

@@ -24,7 +24,7 @@ class OidcIdentityProvider:
     client_secret:
         None: a public client, which PKCE alone protects.
     scope:
-        What is asked for; `openid` must be in it.
+        The requested scopes, including `openid`.
     """
 
     def __init__(self, issuer: OidcIssuer, *, client_id: str, client_secret: str | None, scope: str) -> None:

@@ -17,7 +17,7 @@ class ExitCode(IntEnum):
     NOT_IMPORTED = 2
     """The import failed, was undone, or could not be sent; the server refused. A wrong command line, too."""
     INTERRUPTED = 130
-    """Ctrl-C; an import that had been accepted goes on."""
+    """Ctrl-C; an accepted import continues."""
 
     @classmethod
     def of(cls, status: "ShownStatus") -> "ExitCode":

@@ -128,7 +128,7 @@ def progress_display(console: Console, name: str, size: int | None) -> ProgressD
     Parameters
     ----------
     size:
-        Bytes to be sent; None where nobody knows.
+        Bytes to send; None if unknown.
     """
     return Bars(console, name, size) if console.is_terminal else Lines(console, name, size)
 

@@ -193,7 +193,7 @@ def _followed(job: Import, display: ProgressDisplay) -> ImportProgress | None:
 
 
 def _cancelled_or_not(job: Import, messages: Console) -> str:
-    """Ask whether to cancel, where somebody is there to answer."""
+    """Ask whether to cancel, if the terminal is interactive."""
     goes_on = going_on(job)
     if not (sys.stdin.isatty() and messages.is_terminal):
         return goes_on

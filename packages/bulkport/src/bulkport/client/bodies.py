@@ -105,7 +105,7 @@ class FileSource:
     Raises
     ------
     SourceUnusable
-        There is no such file, it is a folder or the like, it is empty or it may not be read.
+        The file does not exist, is a folder or the like, is empty or cannot be read.
     """
 
     is_replayable: Final = True

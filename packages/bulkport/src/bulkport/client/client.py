@@ -143,7 +143,7 @@ class Client:
         search:
             Only rows with this text.
         null_word:
-            What stands for null in CSV and workbooks, where it is to be told from empty text.
+            The text for null in CSV and workbooks, to distinguish it from empty text.
 
         Raises
         ------

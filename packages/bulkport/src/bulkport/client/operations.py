@@ -173,7 +173,7 @@ def undo(import_id: int) -> Operation[ImportProgress]:
 
 
 def check_access() -> Operation[None]:
-    """Ask whether the server is there and knows the key."""
+    """Check that the server is reachable and accepts the key."""
     response = yield Call("GET", "/imports", params={"limit": "1"})
     decode(response, ImportPage)
 

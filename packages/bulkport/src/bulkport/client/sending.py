@@ -58,7 +58,7 @@ class Attempts:
         Raises
         ------
         ServerUnreachable, UploadLost
-            It cannot be, or there is no patience left.
+            It is impossible, or the time is up.
         """
         was_refused = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
         pause = self._next_pause(None) if was_refused or self.call.is_repeatable else None

@@ -178,7 +178,7 @@ class Dashboard:
         await self.answer(path_below_mount(scope), scope, receive, send)
 
     def end_streams(self) -> None:
-        """End all live streams, for good: for a server that is about to stop and handles signals itself."""
+        """End all live streams permanently, for a server that handles signals itself and is about to stop."""
         self._hub.close()
 
     async def answer(self, path: str | None, scope: Scope, receive: Receive, send: Send) -> None:

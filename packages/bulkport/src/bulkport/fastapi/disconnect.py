@@ -21,7 +21,7 @@ _PATIENCE_SECONDS: Final = 0.1
 async def run_while_connected(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
     """Serve a request until it is answered or its client has gone.
 
-    A request with a body in several parts is served as it is: whoever reads the body finds out.
+    A request with a body in several parts passes unchanged: the reader of the body detects it.
 
     Parameters
     ----------

@@ -60,7 +60,7 @@ class LoopWatchdog:
             winding.cancel()
 
     def take_worst(self) -> float:
-        """`worst_seconds`, which begins anew."""
+        """Return `worst_seconds` and reset it."""
         worst, self.worst_seconds = self.worst_seconds, 0.0
         return worst
 

@@ -41,7 +41,7 @@ class _FormHash:
         *before, last = (self._rest + data).split(self._boundary)
         for part in before:
             self._hash.update(part + b"\0")
-        # A boundary may go on in the next part.
+        # A boundary may continue in the next part.
         known = max(0, len(last) - len(self._boundary) + 1)
         self._hash.update(last[:known])
         self._rest = last[known:]
@@ -60,7 +60,7 @@ def _boundary(content_type: str) -> bytes | None:
 
 
 class RequestBody:
-    """Reads a request's body once, checks its digests, and fingerprints it where that is asked for.
+    """Reads a request's body once, checks its digests, and computes its fingerprint if requested.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ class RequestBody:
     def fingerprint(self) -> bytes:
         """Digest of the body that was read and of all that says how to read it (32 bytes).
 
-        The boundary of a form, which programs make up anew each time they send it, does not count.
+        The boundary of a form, which clients generate for each request, does not count.
         """
         assert self._content is not None
         whole = hashlib.sha256(self._content.digest())

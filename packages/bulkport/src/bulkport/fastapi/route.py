@@ -25,7 +25,7 @@ Authenticate = Callable[..., Any]
 class BulkportRoute(APIRoute):
     """A route whose errors are problems and whose responses are not cached.
 
-    What Bulkport knows nothing of, such as an exception class of the application's own, goes on to the application's
+    Exceptions unknown to Bulkport, such as the application's own, propagate to the application's
     handlers.
     """
 

@@ -118,7 +118,7 @@ class DigitsConvertor(Convertor[str]):
     regex = "[0-9]+"
 
     def convert(self, value: str) -> str:
-        """As it came: a number with thousands of digits is not a number to Python."""
+        """The unchanged text, because Python does not parse numbers with thousands of digits."""
         return value
 
     def to_string(self, value: str) -> str:

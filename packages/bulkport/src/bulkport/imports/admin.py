@@ -182,7 +182,7 @@ class OperatedImports:
         Returns
         -------
         tuple
-            The rows, up to `limit`; and after which row to go on where there may be more. A page may be short though.
+            Up to `limit` rows, and the row to continue after if there may be more. A page may be short.
         """
         parameters = {
             "job_id": import_id,

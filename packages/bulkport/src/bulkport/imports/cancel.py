@@ -19,11 +19,11 @@ _WAIT_FOR_CHUNKS: Final = "SET LOCAL lock_timeout = '2s'"
 
 
 class CancelEffect(StrEnum):
-    """What came of it."""
+    """The outcome."""
 
     CANCELLED = "cancelled"
     STOPPING = "stopping"
-    """It is cancelled as soon as the chunks in hand are finished, which takes longer than anyone likes to wait."""
+    """It is cancelled once the chunks in progress are finished, which takes too long to wait for."""
     ALREADY_ENDED = "already ended"
     UNKNOWN = "unknown"
     """There is no such import."""
@@ -34,14 +34,14 @@ async def cancel_import(
 ) -> CancelEffect:
     """Cancel an import, on an autocommit connection. To do it again does no harm.
 
-    Waits up to 2 s for chunks in hand.
+    Waits up to 2 s for chunks in progress.
 
     Parameters
     ----------
     asker:
         Who wants it: the import's summary names the first one who asks.
     rolled_back:
-        The import's resource, if its rows are to be removed too: in the transaction that cancels it, whoever does.
+        The import's resource, if its rows are removed too, in the transaction that cancels it.
     """
     is_new = await request_cancellation(connection, job_id, asker, rolls_back=rolled_back is not None)
     return await settle_cancellation(connection, job_id, rolled_back=rolled_back, is_new=is_new)

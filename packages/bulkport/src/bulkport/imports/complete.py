@@ -65,7 +65,7 @@ async def read_progress(connection: AsyncConnection[Any], job_id: ImportId) -> P
 async def settle_if_done(connection: AsyncConnection[Any], job_id: ImportId, resource: Resource) -> bool:
     """Settle a job that has no unfinished chunk, or is to be cancelled; inside the caller's transaction.
 
-    Who cancels a job when its last chunk is in hand finds it completed, unless its rows are to be removed: they are.
+    A job cancelled during its last chunk completes, unless its rows are to be removed, which they are.
 
     Returns
     -------

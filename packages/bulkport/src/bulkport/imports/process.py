@@ -190,7 +190,7 @@ class Importer:
             delay = self._policy.delay(attempt.number_without_progress)
             if isinstance(error, BodyUnavailable):
                 delay = max(delay, error.retry_after or 0.0)
-            # A source that is away is told in one line.
+            # An unavailable source is logged in one line.
             shown = not isinstance(error, BodyUnavailable)
             log.warning("import attempt failed", fault=fault, retry_in_seconds=round(delay, 1), exc_info=shown)
             raise RetryLater(delay) from error
@@ -231,7 +231,7 @@ class Importer:
                 raise JobCancelled("the import was cancelled")
 
     async def settle_failure(self, context: JobContext, error: BaseException) -> None:
-        """Settle the import of a background job that has failed for good, whatever it failed of."""
+        """Complete the import of a background job that has permanently failed, whatever the reason."""
         await self._fail(ImportId(int(str(context.args["import_id"]))), describe(error))
 
     async def assist_import(self, context: JobContext, *, import_id: int) -> None:

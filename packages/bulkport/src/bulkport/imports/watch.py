@@ -136,7 +136,7 @@ class ImportWatch:
         watcher = Watcher(job)
         self._of_user[user_id] += 1
         self._watchers.setdefault(job.id, set()).add(watcher)
-        # A small import ends within milliseconds: whoever has just come hears of it soon.
+        # A small import ends within milliseconds, so a new reader gets the result soon.
         self._pause = _FIRST_POLL_SECONDS
         self._sooner.set()
         if self._poller is None or self._poller.done():

@@ -176,7 +176,7 @@ class JobCalls(ControlCalls, InspectCalls):
         ArgumentsDoNotFit
             The arguments do not fit the task.
         JobAlreadyQueued
-            A job with its unique key is waiting; a transaction of the caller's goes on.
+            A job with its unique key is waiting; the caller's transaction stays usable.
         """
         connection = kwargs.pop("connection", None)
         return only_new(await self._enqueue([new_job(call_of(call, args, kwargs))], connection))
@@ -249,7 +249,7 @@ class JobCalls(ControlCalls, InspectCalls):
         Parameters
         ----------
         description, user_id
-            What it is, and for whom; for those who look at it.
+            Its purpose and user, for display.
         connection
             An async one; see `enqueue`.
 

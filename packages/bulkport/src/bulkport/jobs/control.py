@@ -45,7 +45,7 @@ def _port(calls: "ControlCalls") -> JobControl:
 class ControlCalls(ABC):
     """Orders to jobs and queues; a part of `Bulkport`.
 
-    An order returns what came of it and raises nothing for a job that is not in the state for it: it is safe to repeat,
+    A command returns its outcome and does not raise for a job in an unsuitable state: it is safe to repeat,
     and safe against a job that changes meanwhile. The job's history has `reason` and `actor`. `connection` is an async
     one of the caller's, in whose transaction the order takes effect. The orders for all jobs of a query go through them
     in transactions of their own.

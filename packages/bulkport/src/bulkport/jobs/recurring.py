@@ -107,7 +107,7 @@ class RecurringJobs:
     ) -> RecurringJob:
         """Add a recurring job, or change the one of this id.
 
-        A new cron expression or zone sets the next tick anew; anything else leaves it as it is.
+        A new cron expression or zone resets the next tick; anything else keeps it.
 
         Parameters
         ----------

@@ -22,7 +22,7 @@ class RetryPolicy:
     """
 
     max_attempts: int = 10
-    """Attempts that may end in an error before the job has failed for good; 1 means no retry."""
+    """Attempts that may end in an error before the job permanently fails; 1 means no retry."""
     base_seconds: float = 1.0
     """Wait after the first failed attempt."""
     max_seconds: float = 60.0

@@ -27,7 +27,7 @@ _LEVELS: Final = frozenset({"debug", "info", "warning", "error"})
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run has come."""
+    """The progress of a run."""
 
     done: int
     total: int | None

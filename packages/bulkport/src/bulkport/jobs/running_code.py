@@ -136,7 +136,7 @@ def _awaited(run: Run) -> list[Place]:
 
 
 def _task_behind(future: Any) -> Any:
-    """The task that a future stands for: itself, or the first of those gathered that has not ended."""
+    """The task of a future: itself, or the first unfinished one of a gathering."""
     if isinstance(future, asyncio.Task):
         return future
     children = getattr(future, "_children", ())

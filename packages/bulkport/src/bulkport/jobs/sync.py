@@ -63,7 +63,7 @@ class SyncJobs:
         Parameters
         ----------
         most
-            Connections at one time.
+            Maximum connections.
         application_name
             What PostgreSQL calls them; None: what the URL says.
         """

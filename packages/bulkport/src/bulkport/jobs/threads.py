@@ -46,7 +46,7 @@ class TaskThreads:
     Parameters
     ----------
     most
-        Threads at one time. Calls beyond that wait.
+        Concurrent threads. Further calls wait.
     """
 
     def __init__(self, most: int) -> None:

@@ -31,7 +31,7 @@ def upgrade(connection: AsyncConnection, to: int | None = None, *, schema: str =
 
 
 def upgrade(connection: Any, to: int | None = None, *, schema: str = DEFAULT_SCHEMA) -> Any:
-    """Go up to version `to`, or to the newest; do nothing where the schema is there already.
+    """Upgrade to version `to`, or to the newest; do nothing if the schema is already there.
 
     It all happens in one transaction: the caller's, if there is one. Two processes may do it at once: the second waits
     for the first. On an async connection the result is awaited. In an Alembic revision that is written as SQL

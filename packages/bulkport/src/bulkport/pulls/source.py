@@ -30,7 +30,7 @@ class Source:
 
     @classmethod
     def parse(cls, value: object) -> Self:
-        """A source from a request's JSON. Whether it may be read is for whoever opens it.
+        """A source from a request's JSON. The code that opens it checks whether it may be read.
 
         Raises
         ------

@@ -50,7 +50,7 @@ _NEXT_DUE: Final[LiteralString] = """
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """What came of the jobs that were run."""
+    """The outcomes of the jobs that ran."""
 
     jobs: tuple[JobSummary, ...]
     """Those that have ended, in the order of their ends."""
@@ -64,7 +64,7 @@ class Drained:
 
     @property
     def failed(self) -> int:
-        """Jobs that failed for good; see also `retrying`."""
+        """Jobs that permanently failed; see also `retrying`."""
         return self._count(JobState.FAILED)
 
     @property

@@ -147,7 +147,7 @@ class Audit(Protocol):
 async def perform(action: Action, request: ActionRequest, audit: Audit) -> tuple[Done, Flash | None]:
     """Perform the action, audit it whatever the result, and report it.
 
-    A form that is sent twice, such as by a double press without script, does it once: the second time says what came of
+    A form sent twice, as by a double click without JavaScript, acts once: the second time shows the result of
     the first.
 
     Raises

@@ -98,9 +98,9 @@ class AuditLog:
     pool:
         Gives the pool of autocommit connections once the application is connected.
     keep:
-        How long entries are kept; None: for good. New entries have the oldest ones removed, some hundred at a time.
+        Retention of entries; None for ever. New entries remove the oldest ones, some hundred at a time.
     keep_operations:
-        How long it is kept what came of bulk operations, in detail.
+        Retention of the detailed results of bulk operations.
     """
 
     def __init__(

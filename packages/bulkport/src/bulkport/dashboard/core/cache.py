@@ -10,7 +10,7 @@ V = TypeVar("V")
 
 
 class TTLCache(Generic[K, V]):
-    """Values by a key of which there are few, each read anew once it is `seconds` old.
+    """A cache for few keys, whose values are read again after `seconds`.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ _OF_THE_SCRIPT: Final = frozenset({THEME, DENSITY, TIMES})
 
 
 def language(request: Request) -> str:
-    """The language of the pages for whoever sent the request."""
+    """The language of the pages for a request."""
     return preferred(request.headers.get("accept-language", ""), read(request, LANGUAGE) or "")
 
 

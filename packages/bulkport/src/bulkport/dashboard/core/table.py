@@ -49,7 +49,7 @@ class Sorting:
 
 @dataclass(frozen=True, slots=True)
 class Paging:
-    """Where a list goes on."""
+    """The cursor of the next page."""
 
     size: int
     """Rows on a page."""

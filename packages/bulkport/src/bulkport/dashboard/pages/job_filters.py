@@ -44,12 +44,12 @@ class JobFilter:
     `recurring`, `tag` and `server`, the numbers `priority` and `batch`, and the times `within`, `since` and `until`
     (see `bulkport.dashboard.core.times`). Those of `SEVERAL` take several values, separated by commas; with `tags=all`
     jobs must have each of the tags.
-    Times are those at which jobs finished where only finished jobs are asked for, else those of their creation.
+    Times are finish times if only finished jobs are requested, else creation times.
     """
 
     query: JobQuery
     state: JobState | None
-    """The one that is asked for; None: all or several are."""
+    """The requested one; None for all or several."""
     is_narrowed: bool
     """Whether anything but one state matters."""
     problems: Mapping[str, str] = field(default_factory=dict)

@@ -14,7 +14,7 @@ def partial_model(model: type[BaseModel], key: Collection[str]) -> type[BaseMode
     for name, info in model.model_fields.items():
         if name not in key and info.is_required():
             changed = copy(info)
-            changed.default = None  # stands for no value; what a row does not give is not written
+            changed.default = None  # no value; columns that a row does not have are not written
             optional[name] = (_annotation(info), changed)
     return create_model(model.__name__, __base__=model, **optional) if optional else model
 

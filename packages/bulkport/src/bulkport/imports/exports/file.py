@@ -16,7 +16,7 @@ class ExportedFile:
     Parameters
     ----------
     null_word:
-        What stands for null in the cells of a workbook.
+        The text for null in the cells of a workbook.
     folder:
         Where a workbook grows until it is complete; None: the system's folder for temporary files.
 

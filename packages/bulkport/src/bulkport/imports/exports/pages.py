@@ -45,7 +45,7 @@ class Export:
     table:
         The table as the database has it.
     null_word:
-        What stands for null in CSV.
+        The text for null in CSV.
     values:
         The columns in place of the table's own, for CSV.
     """

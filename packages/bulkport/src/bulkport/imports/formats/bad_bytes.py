@@ -21,7 +21,7 @@ def has_bad_bytes(text: str) -> bool:
 
 
 def visible_bytes(text: str) -> str:
-    r"""The text with each byte that is not text as `\xFC`, so that nothing of it is lost."""
+    r"""The text with each undecodable byte as `\xFC`, so that nothing is lost."""
     return _ESCAPED_BYTE.sub(lambda found: f"\\x{ord(found[0]) - 0xDC00:02X}", text)
 
 

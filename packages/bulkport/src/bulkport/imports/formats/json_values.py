@@ -32,7 +32,7 @@ class ValueTooLong(Exception):  # for those who know what the value is
 
 
 def skip_blanks(text: bytes | bytearray, at: int) -> Steps:
-    """Offset of what is not a blank, from `at` on."""
+    """Offset of the first non-blank character from `at` on."""
     while True:
         end = _end_of(_BLANKS, text, at, at + _WINDOW)
         if end - at < _WINDOW:

@@ -17,7 +17,7 @@ def read_cells(cells: list[str], rule: TextRule | IntRule, empty: Any) -> tuple[
     Parameters
     ----------
     empty:
-        What an empty cell stands for; `msgspec.NODEFAULT` where a value is required.
+        The value of an empty cell; `msgspec.NODEFAULT` if a value is required.
 
     Returns
     -------

@@ -260,7 +260,7 @@ def _members(record: bytes) -> tuple[Any, bool]:
         except RepeatedMember:  # and perhaps something worse behind it
             return read_repeating_json(text), True
     except ValueFault:
-        from_json(record, allow_inf_nan=False)  # whose words for what is not JSON are better
+        from_json(record, allow_inf_nan=False)  # has better messages about invalid JSON
         raise
 
 

@@ -16,7 +16,7 @@ class ValueFault(Exception):  # a finding about data, not a failure of the progr
     Parameters
     ----------
     message:
-        The rest of a sentence that begins with the field's name. `{value}` stands for the value, quoted and cut:
+        The rest of a sentence that begins with the field's name. `{value}` is replaced by the quoted, truncated value:
         `"{value} is not a date; write 2024-01-31"`, `"must be a whole number, not {value}"`.
     value:
         The value as it was sent.

@@ -33,7 +33,7 @@ class ConvertedBody:
     body:
         The file, without a content encoding.
     slots:
-        As many files are converted at one time as it has.
+        Its number of slots is the number of concurrent conversions.
     """
 
     def __init__(

@@ -45,7 +45,7 @@ async def try_checked_chunks(
 
 
 class _Trial:
-    """What came of the chunks so far."""
+    """The outcomes of the chunks so far."""
 
     def __init__(self, attempt: Attempt) -> None:
         self._attempt = attempt

@@ -55,7 +55,7 @@ def before_rows(attempt: Attempt, valid: ValidRows) -> ValidRows:
 
 
 async def after_chunk(connection: AsyncConnection[Any], attempt: Attempt, written: Written) -> None:
-    """Let the application go on from a chunk's rows, in the transaction that wrote them."""
+    """Call the application's hook with a chunk's rows, in the transaction that wrote them."""
     call = attempt.resource.after_chunk
     if call is None or attempt.write.dry_run:
         return

@@ -38,7 +38,7 @@ class _Waiting:
     tally: Tally = field(default_factory=Tally)
     errors: list[RowError] = field(default_factory=list)
     lacking: list[RowError] = field(default_factory=list)
-    """What is wrong with the rows that still wait, should they wait in vain."""
+    """The errors of the rows that still wait, in case they never get written."""
     decoded: DecodedChunk | None = None
 
 

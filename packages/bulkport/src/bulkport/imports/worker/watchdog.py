@@ -44,7 +44,7 @@ class Watchdog:
             yield
 
     async def look(self, grace_seconds: float = _GRACE_SECONDS) -> int:
-        """Look once at all unfinished imports, in two statements a thousand. Returns how many were queued anew."""
+        """Check all unfinished imports once, with two statements per thousand. Returns how many were requeued."""
         requeued, after, is_more = 0, 0, True
         while is_more:
             async with self._pool.connection() as connection:

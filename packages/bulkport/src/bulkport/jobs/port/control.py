@@ -135,7 +135,7 @@ class Change(Order):
 
 @dataclass(frozen=True, slots=True)
 class OrderResult:
-    """What came of an order for one job."""
+    """The outcome of a command for one job."""
 
     job_id: BackgroundJobId
     effect: Effect

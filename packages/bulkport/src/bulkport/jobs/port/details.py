@@ -149,7 +149,7 @@ class JobLink:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchStatus:
-    """How far a batch has come."""
+    """The progress of a batch."""
 
     batch_id: int
     description: str | None
@@ -158,7 +158,7 @@ class BatchStatus:
     is_sealed: bool
     """No job is added any more."""
     is_abandoned: bool
-    """It was never sealed by whoever made it. It counts as failed, since jobs may be missing."""
+    """Its creator never sealed it. It counts as failed, because jobs may be missing."""
     finished_at: datetime | None
     states: Mapping[JobState, int]
     """Its jobs by state; those that run count as ENQUEUED. Those that have been pruned are missing."""

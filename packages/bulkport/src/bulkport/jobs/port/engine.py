@@ -181,7 +181,7 @@ class EngineFactory(Protocol):
         ----------
         pool
             An open pool of autocommit connections, for calls that are given no connection. Without it each call needs
-            one, and there is no `JobEngine.reader` and no order to the jobs of a query.
+            one, without `JobEngine.reader` and bulk commands by query.
         schema
             Where the tables are, for orders and recurring jobs in a transaction of the caller's.
         """

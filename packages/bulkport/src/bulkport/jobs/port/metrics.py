@@ -139,7 +139,7 @@ class JobStatistics:
 
     as_of: datetime
     states: Mapping[JobState, int]
-    """Jobs there are, by state; every state is there."""
+    """Number of jobs by state, for every state."""
     waiting: Mapping[str, int]
     """Enqueued jobs that do not run, by queue; without the queues that have none."""
     overdue: int
@@ -161,7 +161,7 @@ class PausedTask:
     paused_at: datetime
     paused_by: str | None
     note: str | None
-    """Why, in the words of whoever paused it."""
+    """The reason given by the user who paused it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,7 +180,7 @@ class QueueStatus:
     paused_at: datetime | None
     paused_by: str | None
     paused_note: str | None
-    """Why, in the words of whoever paused it."""
+    """The reason given by the user who paused it."""
     concurrency_limit: int | None
     """Limit of concurrent jobs on all servers together."""
     weight: float

@@ -187,7 +187,7 @@ class JobQueue(Protocol):
         Raises
         ------
         JobAlreadyQueued
-            A job with its unique key is waiting; the caller's transaction goes on.
+            A job with its unique key is waiting; the caller's transaction stays usable.
         ParentNotFound
             A job or a batch that it is to wait for does not exist (any more).
         BatchClosed

@@ -198,7 +198,7 @@ class RecurringStore(Protocol):
         ...
 
     async def resume(self, recurring_id: str, connection: "AnyConnection | None" = None) -> RecurringJob:
-        """Let it go on with the next tick from now; those of the pause are not made up for.
+        """Resume with the next tick from now; ticks during the pause are skipped.
 
         Raises
         ------

@@ -195,7 +195,7 @@ class Completer:
         return len(self._pending)
 
     def ended(self) -> tuple[int, int]:
-        """How many jobs succeeded, and how many failed for good, as written so far."""
+        """Numbers of succeeded and permanently failed jobs written so far."""
         return self._succeeded, self._failed
 
     def add(self, run: EndedRun) -> None:

@@ -37,7 +37,7 @@ class TickPlan:
     next_at: datetime | None
     """The next tick, later than now."""
     note: str | None
-    """What is special about it, for whoever looks."""
+    """A note for display."""
 
 
 def plan_ticks(

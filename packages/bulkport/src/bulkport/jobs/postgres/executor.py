@@ -254,7 +254,7 @@ class RunningJobs:
     def start(self, job: ClaimedJob) -> None:
         """Run a job.
 
-        A run of it that still goes on here has had its job taken away: it is cancelled, and this one starts after it.
+        An earlier run that is still running here has lost its job: it is cancelled, and this one starts after it.
         """
         definition, signature = self._definitions[job.task]
         run = Run(definition, signature, job, self._output, self._is_stopping)

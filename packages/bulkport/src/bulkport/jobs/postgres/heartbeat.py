@@ -103,7 +103,7 @@ _STATUS: Final = Path("/proc/self/status")
 class Heartbeat:
     """Renews a server's lease every `heartbeat_seconds` until stopped, or until the process ends.
 
-    It goes on while a worker drains, and even beyond when a task cannot be cancelled: its job is alive as long as the
+    It continues while a worker drains, and beyond if a task cannot be cancelled: its job is alive as long as the
     process is.
 
     Parameters

@@ -38,7 +38,7 @@ class Chore:
     interval_seconds: float
     """Longest wait from the end of one run to the next."""
     run: Callable[[], Awaitable[float | None]]
-    """Do it; gives the seconds until it wants to be done again, if that is less than the interval."""
+    """Run the task; returns the seconds until its next run if shorter than the interval."""
     details: list[str] = field(default_factory=list)
     """Take and return the reasons given for hurrying."""
 

@@ -109,7 +109,7 @@ class Listener:
     """Passes notifications on.
 
     Through a pooler in transaction mode LISTEN succeeds, and nothing is ever heard. So it sends itself a notification:
-    as long as none has come back, `hears` is false, and whoever asks for work goes by the clock.
+    until one has returned, `hears` is false and workers poll.
 
     Parameters
     ----------

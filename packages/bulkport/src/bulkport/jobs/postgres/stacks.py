@@ -64,7 +64,7 @@ class StackTaker:
         return bool(self._done)
 
     def answer(self, connection: psycopg.Connection, worker_id: int) -> None:
-        """Take what is asked for, and store it."""
+        """Accept and store the requested change."""
         for job_id, seconds in connection.execute(_ASKED, {"worker_id": worker_id}).fetchall():
             run = self._find(job_id)
             done = self._done.pop(job_id, None)

@@ -49,7 +49,7 @@ class Worker:
 
     It ends when `stop` is set: no job is claimed any more, running jobs get `options.shutdown_seconds`, then they
     are cancelled and put back. It ends too when the worker has been silent for so long that another server may
-    soon take its jobs over: it cancels them first, so that no job runs twice at one time.
+    soon take its jobs over: it cancels them first, so that no job runs twice concurrently.
     """
 
     def __init__(

@@ -113,7 +113,7 @@ class Hub:
         return sum(len(topic.watchers) for topic in self._topics.values())
 
     def close(self) -> None:
-        """End every stream, for good."""
+        """End every stream permanently."""
         self.closed.set()
 
     @contextmanager

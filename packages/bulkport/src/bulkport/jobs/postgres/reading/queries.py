@@ -170,7 +170,7 @@ class StateQuery:
 
     @property
     def _is_only_checked(self) -> bool:
-        """Whether nothing but servers and the usual priority is asked for, which no index knows: most jobs are of few
+        """Whether only servers and the default priority are filtered, which no index covers: most jobs belong to few
         servers."""
         query = self._query
         if (query.server is None and query.priority is None) or query.tag is not None or query.text:

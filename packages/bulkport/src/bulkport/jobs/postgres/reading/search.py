@@ -145,7 +145,7 @@ class _Stretch:
 
     places: Sequence[Place]
     onward: Place | None
-    """Where to go on in this direction; None: there is no more."""
+    """Cursor of the next page in this direction; None if there are no more."""
 
 
 async def _look(snapshot: Snapshot, query: JobQuery, parts: Sequence[StateQuery], start: Start, limit: int) -> _Stretch:
