@@ -16,7 +16,7 @@ _STOP_PATIENCE_SECONDS: Final = 20.0
 
 @contextmanager
 def redis(folder: Path) -> Iterator[str | None]:
-    """Run a Redis that keeps nothing on disk; yields its URL, or None where it is not installed."""
+    """Run a Redis that keeps nothing on disk; yields its URL, or None if it is not installed."""
     program = shutil.which("redis-server")
     if program is None:
         yield None

@@ -29,7 +29,7 @@ class ChaosDatabase:
     def __init__(self, server: EmbeddedServer, disk: Path | None) -> None:
         self._server = server
         self.disk = disk
-        """Folder of a file system of its own; None where none can be mounted."""
+        """Folder of a file system of its own; None if none can be mounted."""
 
     @property
     def url(self) -> str:

@@ -79,7 +79,7 @@ class Wire:
             await self._writer.drain()
 
     async def exchange(self, request: bytes) -> tuple[int, bytes]:
-        """Send a request and read its answer: status and body; 0 where the connection was closed without one."""
+        """Send a request and read its answer: status and body; 0 if the connection was closed without one."""
         try:
             await self.send(request)
             return await self.answer()

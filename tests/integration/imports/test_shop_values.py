@@ -160,7 +160,7 @@ async def test_null_and_empty_text_stay_distinct(open_shop: OpenShop) -> None:
     assert job["status"] == "Completed", job
     stored = dict(await fetch(open_shop.url, "SELECT sku, note FROM products"))
     assert stored == {"NULL": None, "NONE": None, "WORD": "null", "SPACE": " "}
-    # An empty cell is not a value: null where the field may be null, the empty text where it may not.
+    # An empty cell is not a value: null if the field may be null, the empty text where it may not.
     body = b"sku,title,quantity,unit price,AVAILABLE_FROM,size,note\r\nC1,,1,1,2024-01-01,S,\r\n"
     job = await imported(open_shop.api, "/api/products/bulk", content=body, headers=CSV)
     assert job["status"] == "Completed", job

@@ -61,7 +61,7 @@ def key_page_by(settings: Settings, pool: Callable[[], AsyncPool]) -> "KeyPage |
 
 
 def _sign_in(settings: Settings) -> "tuple[IdentityProvider, str] | None":
-    """The provider that browsers sign in with, and the secret of their sessions; None where none is configured."""
+    """The provider that browsers sign in with, and the secret of their sessions; None if none is configured."""
     if settings.dashboard_oidc_client_id is None or settings.oidc_issuer is None:
         return None
     from commandapi.registrations.identity_provider import OidcIdentityProvider  # noqa: PLC0415  # large

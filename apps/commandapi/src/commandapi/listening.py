@@ -25,10 +25,10 @@ class Addresses:
 
     api: str
     docs: str | None
-    """None where the docs page is off."""
+    """None if the docs page is off."""
     dashboard: str
     sign_in: str | None = None
-    """A link that signs one browser in to the dashboard; None where there is none to print."""
+    """A link that signs one browser in to the dashboard; None if there is none to print."""
 
     def __str__(self) -> str:
         return f"Command API: {self.api}  docs: {self.docs or 'off'}  dashboard: {self.dashboard}"

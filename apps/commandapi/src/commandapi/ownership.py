@@ -4,7 +4,7 @@ from enum import StrEnum
 from typing import Final
 
 OWNER: Final = "owner_id"
-"""Column of platforms and commands: the user whose row it is; null where it is nobody's."""
+"""Column of platforms and commands: the user whose row it is; null if it is nobody's."""
 
 
 class Tenancy(StrEnum):

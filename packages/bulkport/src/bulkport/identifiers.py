@@ -24,7 +24,7 @@ def with_text_id(value: AnyUserId | None) -> str | None:
 
 
 def user_id_text(value: AnyUserId) -> UserId:
-    """The id of a user as it is stored.
+    """The stored form of a user id.
 
     Raises
     ------

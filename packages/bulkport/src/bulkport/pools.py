@@ -91,7 +91,7 @@ class _AsyncPool(AsyncConnectionPool[AsyncConnection[Any]]):
     set_up
         Prepares a new connection, and one whose session was reset.
     shares
-        Shares the connections out among users; None: whoever comes first.
+        Shares the connections among users; None for first come, first served.
     """
 
     def __init__(

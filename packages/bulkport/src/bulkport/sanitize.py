@@ -25,7 +25,7 @@ def storable_text(text: str, most: int | None = None) -> str:
 
 
 def is_storable_text(text: str) -> bool:
-    """Whether PostgreSQL can store a text as it is."""
+    """Whether PostgreSQL can store a text unchanged."""
     return storable_text(text) == text
 
 

@@ -48,7 +48,7 @@ class ApplicationDatabase:
         return database_url(self._given() if callable(self._given) else self._given)
 
     async def connect(self) -> AsyncConnection[Any]:
-        """An autocommit connection of its own.
+        """A separate autocommit connection.
 
         Raises
         ------

@@ -77,7 +77,7 @@ class SyncCalls(SyncJobs):
         database_url
             None: that of the `Bulkport`.
         most
-            Connections at one time that enqueue.
+            Concurrent connections that enqueue.
         application_name
             What PostgreSQL calls them; None: what the URL says.
         """

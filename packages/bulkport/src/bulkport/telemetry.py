@@ -146,7 +146,7 @@ class RequestSpan:
 
 
 def request_span(method: str, raw_headers: Any) -> RequestSpan | None:
-    """Begin the span of a request with raw ASGI headers; None where there is no telemetry."""
+    """Begin the span of a request with raw ASGI headers; None if there is no telemetry."""
     if not is_active():
         return None
     wanted = (b"traceparent", b"tracestate", b"baggage")

@@ -139,7 +139,7 @@ class OidcIssuer:
         return url
 
     async def supports(self, name: str) -> Sequence[str]:
-        """A list of the discovery document, such as its `token_endpoint_auth_methods_supported`; empty where it has
+        """A list of the discovery document, such as its `token_endpoint_auth_methods_supported`; empty if it has
         none.
 
         Raises

@@ -119,7 +119,7 @@ def follow(job: Import, rows: int) -> ImportProgress:
 
 
 def save_rejected(job: Import, progress: ImportProgress, to: Path | None, *, silent: bool) -> None:
-    """Write the rejected rows to a file where there are some, and somewhere to write them."""
+    """Write the rejected rows to a file if there are some, and somewhere to write them."""
     if to is None or not progress.failure_count:
         return
     job.save_errors(to)

@@ -92,7 +92,7 @@ def mcp_server(bulkport: Bulkport) -> MCPServer:
 
     @tool
     async def show_job(job_id: int) -> dict[str, Any]:
-        """One job with its arguments, attempts, tracebacks, history and the running code that operators asked for."""
+        """One job with its arguments, attempts, tracebacks, history and requested stacks."""
         details = await bulkport.details(BackgroundJobId(str(job_id))) if 0 < job_id <= MAX_BIGINT else None
         if details is None:
             raise ValueError(f"There is no job {job_id}; finished jobs are removed after some time.")

@@ -51,11 +51,11 @@ class BodyKind:
         Parameters
         ----------
         format:
-            Has the last word where it is given; the name then only says the compression.
+            Has the last word if it is given; the name then only says the compression.
 
         Returns
         -------
-        None where neither the name nor `format` says it.
+        None if neither the name nor `format` says it.
         """
         path = Path(name.lower())
         encoding = _ENCODINGS.get(path.suffix)

@@ -22,7 +22,7 @@ _NOT_OFFERED: Final = frozenset({404, 405, 413, 501})
 
 
 def upload(source: FileSource, kind: BodyKind, *, part_bytes: int = PART_BYTES) -> Operation[str | None]:
-    """Upload a file; the upload's id, or None where the server does not take it in this way.
+    """Upload a file; the upload's id, or None if the server does not take it in this way.
 
     What has arrived when a connection breaks is not sent again: the server is asked where to go on.
 

@@ -76,7 +76,7 @@ class Dashboard:
     downloads:
         Files that the pages offer.
     commands:
-        The actions that programs can ask for, each at a path of its own.
+        The actions available to programs, each with its own path.
     counts:
         Reads the numbers in the navigation.
     search:

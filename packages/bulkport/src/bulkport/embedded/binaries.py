@@ -93,7 +93,7 @@ def find_programs(owner: int | None) -> Programs:
     Parameters
     ----------
     owner
-        User id that an existing data folder belongs to; None where there is none yet.
+        User id that an existing data folder belongs to; None if there is none yet.
 
     Raises
     ------

@@ -80,7 +80,7 @@ class EmbeddedServer:
 
 @contextmanager
 def open_server(data_dir: Path, *, database: str = "bulkport") -> Iterator[EmbeddedServer]:
-    """Have the server of `data_dir` run for as long as the context lasts, making the folder where there is none.
+    """Have the server of `data_dir` run for as long as the context lasts, making the folder if there is none.
 
     Parameters
     ----------

@@ -92,7 +92,7 @@ def export_router(resource: Resource, runtime: Callable[[], ImportRuntime], auth
         async with running.pool.connection() as connection:
             table = await read_table(connection, resource)
             key = await read_primary_key(connection, resource)
-            # The application's own policies hold where it has granted the table to the role of users' requests.
+            # The application's own policies hold if it has granted the table to the role of users' requests.
             is_shared_with_tenants = running.row_security.is_there and await is_granted(connection, resource)
         pool = running.of_user(user_id) if is_shared_with_tenants else running.pool
         columns = zip(resource.column_names, table.types, strict=True)

@@ -165,7 +165,7 @@ def import_router(
                     raise AlreadyEnded(f"Import {job_id} has already finished: its status is {job.status}.")
                 status_code = 202 if effect is CancelEffect.STOPPING else 200
                 answer = Answer(status_code, views.detail.of(job, base_path(request, "/imports/"))).to_json()
-                # A transaction of its own: a cancellation that is asked for again does no harm.
+                # A separate transaction: requesting a cancellation twice is harmless.
                 await keep(connection, answer)
             return answer
 

@@ -40,7 +40,7 @@ _ENTRY: Final = msgspec.json.Decoder(_Entry)
 class _Records:
     """Restores the records of a report; other records stay as they are.
 
-    A member is the resource's own where it has a field of that name.
+    A member is the resource's own if it has a field of that name.
     """
 
     def __init__(self, resource: Resource) -> None:
@@ -161,7 +161,7 @@ async def _lines(parts: AsyncIterable[bytes], longest: int) -> AsyncIterator[lis
 
 
 async def _elements(start: bytes, parts: AsyncIterator[bytes], limits: ImportLimits) -> AsyncIterator[list[bytes]]:
-    """The elements of an array, each on a line of its own."""
+    """The elements of an array, one per line."""
     splitter = JsonArraySplitter(limits)
     chunks = splitter.feed(start)
     async for part in parts:

@@ -10,7 +10,7 @@ from starlette.types import Scope
 from bulkport.errors import BadRequest, BulkportError, HeadersTooLarge, UriTooLong
 from bulkport.fastapi import problems
 
-# `uri-host [ ":" port ]` (RFC 9110 §7.2, RFC 3986 §3.2.2); empty where the target has no authority.
+# `uri-host [ ":" port ]` (RFC 9110 §7.2, RFC 3986 §3.2.2); empty if the target has no authority.
 _HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[\w.~!$&'()*+,;=%-]*)(?::[0-9]{0,5})?", re.ASCII)
 
 

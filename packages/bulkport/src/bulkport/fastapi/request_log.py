@@ -10,7 +10,7 @@ class Exchange:
     method: str
     path: str
     route: str | None
-    """Path template of the route that answered, such as `/api/platforms/{platform_id}`; None where there is none."""
+    """Path template of the route that answered, such as `/api/platforms/{platform_id}`; None if there is none."""
     status: int | None
     """None if the client disconnected before the response began."""
     seconds: float

@@ -86,7 +86,7 @@ def retry_router(
         Without a body, each rejected row is sent again once, with its corrections if there are any. A body is the
         corrected error report in any of its formats, or any other rows; the report's `row` and `error` are ignored.
         """
-        # Read before anything else: what is wrong is wrong also where there is no body to be read by it.
+        # Read before anything else: what is wrong is wrong also if there is no body to be read by it.
         reading = parse_reading(request.query_params.multi_items())
         async with runtime().of_user(user_id).connection() as connection:
             job = await get_job(connection, job_id, user_id)

@@ -56,7 +56,7 @@ def wire_key(resource: Resource) -> list[str]:
 def context_values(resource: Resource) -> Callable[..., Awaitable[dict[str, str | None]]]:
     """FastAPI dependency that gives the texts of the request's context by column."""
 
-    # Coroutines, which FastAPI calls where it is: functions go to a thread.
+    # Coroutines, which FastAPI calls on the event loop; it would call functions in a thread.
     async def gather(**values: Any) -> dict[str, str | None]:
         return {name: context_text(value) for name, value in values.items()}
 

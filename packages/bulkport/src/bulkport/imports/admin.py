@@ -70,7 +70,7 @@ class ChunkCell:
     checked: int
     """Strict handling: checked, and not yet written."""
     running: int
-    """Those that a worker has in hand right now."""
+    """Those that a worker is processing."""
     rows: int
     failed_rows: int
 

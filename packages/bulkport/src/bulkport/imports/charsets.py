@@ -17,7 +17,7 @@ _ISO: Final = re.compile(r"iso8859-(\d+)")
 
 
 def find_charset(name: str) -> str | None:
-    """The charset that a name means, under the name it has in answers (`windows-1252`); None where there is none.
+    """The charset that a name means, under the name it has in answers (`windows-1252`); None if there is none.
 
     Every text encoding of Python is one, by any of its names. Names of the same family are read as the larger one:
     `latin-1` as `windows-1252`, `us-ascii` as `utf-8`, `shift_jis` as `cp932`, `gb2312` as `gbk`.

@@ -92,7 +92,7 @@ class DecodedChunk:
 
 
 def compress(records: bytes) -> bytes:
-    """A chunk's payload as it is stored."""
+    """The stored payload of a chunk."""
     return zstd.compress(records, level=1)
 
 
@@ -260,7 +260,7 @@ async def finish_chunk(
     decoded:
         The chunk as it was decoded.
     tally:
-        What became of the rows without error; None where none was written.
+        What became of the rows without error; None if none was written.
     waiting:
         Numbers of the rows that wait for others, which are neither.
     """

@@ -21,7 +21,7 @@ class Blank(StrEnum):
     EMPTY = "empty"
     """Store empty text."""
     KEEP = "keep"
-    """The column stays as it is, as if the file did not have it."""
+    """Keep the stored value, as if the file did not have the column."""
 
 
 class Normalization(StrEnum):

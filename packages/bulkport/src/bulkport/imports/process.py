@@ -73,9 +73,9 @@ class Importer:
     pool:
         Autocommit connections; one for each chunk slot, `WHOLE_WRITES` and two more are enough.
     chunk_slots:
-        Chunks worked on at one time in this process. Two let one decode while PostgreSQL writes the other.
+        Concurrent chunks of this process. With two, one is decoded while PostgreSQL writes the other.
     job_slots:
-        Background jobs this process runs at one time.
+        Concurrent background jobs of this process.
     fetch_body:
         Fills imports that were accepted before their body.
     """
@@ -291,7 +291,7 @@ class Importer:
     async def _forgive(self, job_id: ImportId, statement: str = queries.FORGIVE_ATTEMPT) -> float:
         """Uncount an attempt that an outage ended, once the database is back; if it is not soon, the attempt counts.
 
-        Returns what `statement` does, for how long that has gone on; 0 where it is not known.
+        Returns what `statement` does, for how long that has gone on; 0 if it is not known.
         """
         for _ in range(_OUTAGE_TRIES):
             try:
@@ -322,7 +322,7 @@ def is_outage(error: BaseException) -> bool:
 
 
 def describe(error: BaseException) -> str:
-    """An exception's text, whatever its `str()` does; its class where it has none. At most 400 characters.
+    """An exception's text, whatever its `str()` does; its class if it has none. At most 400 characters.
 
     Of an error of PostgreSQL only the message: its context quotes statements and rows, which are not the client's.
     """

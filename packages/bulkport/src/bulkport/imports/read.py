@@ -212,7 +212,7 @@ async def list_jobs(
 async def list_row_errors(
     connection: AsyncConnection[Any], job_id: ImportId, *, after_row: int = 0, limit: int = MAX_REPORT_PAGE
 ) -> list[ReportedRow]:
-    """Bad rows with a row number above `after_row`, in row order: up to `limit`, fewer where they are large.
+    """Bad rows with a row number above `after_row`, in row order: up to `limit`, fewer if they are large.
 
     An empty list means that there are no more.
     """
@@ -242,7 +242,7 @@ class CsvHeader:
     cells: list[str]
     """As the client wrote them."""
     names: list[str]
-    """The wire name of each column, or the client's where it is unknown."""
+    """The wire name of each column, or the client's if it is unknown."""
 
 
 async def csv_header(

@@ -35,9 +35,9 @@ class ConflictPolicy(StrEnum):
     """How to handle a row whose unique key is already in the table, or earlier in the same import."""
 
     REJECT = "reject"
-    """The row is a row error; the stored row stays as it is."""
+    """The row is a row error; the stored row stays unchanged."""
     SKIP = "skip"
-    """The row counts as a success; the stored row stays as it is. The first row of a body wins."""
+    """The row counts as a success; the stored row stays unchanged. The first row of a body wins."""
     UPDATE = "update"
     """The row counts as a success and replaces the stored row's imported columns. The last row of a body wins."""
 

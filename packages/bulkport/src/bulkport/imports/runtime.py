@@ -41,7 +41,7 @@ class ImportRuntime:
     staging: PartStore | None = None
     """Where the bytes of uploads wait; None: in the database."""
     export_slots: Slots = field(default_factory=_export_slots)
-    """Places for exports that a process of their own writes."""
+    """Slots for exports written by a separate process."""
     text_export_slots: Slots = field(default_factory=_text_export_slots)
     """Places for all other exports."""
 

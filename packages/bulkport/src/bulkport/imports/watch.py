@@ -76,7 +76,7 @@ class ImportWatch:
     pool:
         Autocommit connections; one is borrowed for each read, four times a second at most.
     max_watchers, max_user_watchers:
-        Readers at one time, and those of one user's imports.
+        Concurrent readers in total and of one user's imports.
     is_stopping:
         Whether the server is about to stop; all readers then end, so that they do not hold it up.
     """

@@ -78,7 +78,7 @@ def _to_storable(value: Any) -> Any:
 
 
 _ANYTHING: Final[Any] = Annotated[Any, PlainSerializer(_to_storable, when_used="json")]
-"""Pydantic by itself stores NaN as null where there is no type."""
+"""Pydantic by itself stores NaN as null if there is no type."""
 
 
 class TaskArguments:

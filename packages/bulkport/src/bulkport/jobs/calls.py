@@ -292,7 +292,7 @@ class JobCalls(ControlCalls, InspectCalls):
             return await self._engine.enqueue_many(used, jobs)
 
     async def _enqueue_alone(self, jobs: list[NewJob]) -> list[EnqueuedJob]:
-        """Enqueue in a transaction of its own."""
+        """Enqueue in a separate transaction."""
         async with borrow(self._pool) as own:
             return await self._engine.enqueue_many(own, jobs)
 

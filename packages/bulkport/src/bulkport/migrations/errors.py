@@ -30,7 +30,7 @@ class MigrationsChanged(BulkportError):
 
 
 class UnsupportedEncoding(BulkportError):
-    """The database has no encoding of its own."""
+    """The database has no encoding (SQL_ASCII)."""
 
     def __init__(self, encoding: str) -> None:
         super().__init__(

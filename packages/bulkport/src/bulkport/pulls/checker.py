@@ -1,4 +1,4 @@
-"""The background task that looks at the source of a recurring pull, and queues an import where it has changed."""
+"""The background task that looks at the source of a recurring pull, and queues an import if it has changed."""
 
 from typing import Any, Final
 
@@ -67,7 +67,7 @@ class SourceChecker:
 
         Returns
         -------
-        A `PullOutcome`; None where there was nothing to look at.
+        A `PullOutcome`; None if there was nothing to look at.
 
         Raises
         ------

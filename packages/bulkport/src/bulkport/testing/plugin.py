@@ -52,7 +52,7 @@ def bulkport_create_tables() -> Callable[[str], None] | None:
 
 @pytest.fixture(scope="session")
 def bulkport_schema() -> str:
-    """Schema of Bulkport's tables; override it where it is not `bulkport`."""
+    """Schema of Bulkport's tables; override it if it is not `bulkport`."""
     return "bulkport"
 
 

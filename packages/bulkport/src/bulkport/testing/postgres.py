@@ -50,7 +50,7 @@ def new_database(server_url: str, *, template: str | None = None) -> Iterator[st
     server_url
         Of any database of a server whose user may create others.
     template
-        URL of the database to copy; nobody may be connected to it meanwhile.
+        URL of the database to copy; it must have no other connections meanwhile.
     """
     name = f"test_{uuid.uuid4().hex}"
     with psycopg.connect(server_url, autocommit=True) as connection:

@@ -81,5 +81,5 @@ class LinkAccess:
 
 
 def _to_the_dashboard() -> Response:
-    # The token does not stay in the address, and goes to nobody as a referrer.
+    # The token does not stay in the address and is not sent as a referrer.
     return RedirectResponse("./", 303, headers={"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"})

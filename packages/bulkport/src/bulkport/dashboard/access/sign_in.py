@@ -76,7 +76,7 @@ class RoleClaim:
     """How claims become a role."""
 
     name: str = "roles"
-    """Of the claim; where there is none of this name, dots lead into objects: `realm_access.roles`."""
+    """Of the claim; if there is none of this name, dots lead into objects: `realm_access.roles`."""
     operator: str = "operator"
     read_only: str = "viewer"
 

@@ -50,7 +50,7 @@ class ClosedAccess:
 
 
 class HookAccess(ClosedAccess):
-    """The application decides, by a function of its own."""
+    """The application decides with its own function."""
 
     def __init__(self, authorize: Authorize) -> None:
         self._authorize = authorize

@@ -82,7 +82,7 @@ class Done:
     lead_to: str | None = None
     """Address relative to the dashboard to go on at; None: where the operator came from."""
     status: int | None = None
-    """Of the answer to a program where it is not good; None: that of the command."""
+    """Of the answer to a program if it is not good; None: that of the command."""
     is_shown_there: bool = False
     """Whether the page there shows by itself what was done."""
 
@@ -102,7 +102,7 @@ class Action:
     asks_for_note: bool = False
     """Whether its question has a field `note` for a reason; see `Form`."""
     is_audited: bool = True
-    """Whether it has an entry of its own in the audit; else it is part of another."""
+    """Whether it has its own audit entry, instead of being part of another."""
 
 
 @dataclass(frozen=True, slots=True)

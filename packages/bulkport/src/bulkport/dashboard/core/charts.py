@@ -30,7 +30,7 @@ class Series:
 
     label: str
     values: Sequence[float | None]
-    """One for each position; None where there is none, which leaves a gap."""
+    """One for each position; None if there is none, which leaves a gap."""
     tone: str = "accent"
     """Colour, by its name in the style sheet: ok, bad, warn, accent, muted."""
     is_dashed: bool = False

@@ -22,7 +22,7 @@ Fields = Callable[[Mapping[str, Any], Mapping[str, Any]], Sequence[tuple[str, st
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One action at a path of its own."""
+    """An action with its own path."""
 
     path: str
     """Relative to the dashboard, with parameters as Starlette's routes have them."""

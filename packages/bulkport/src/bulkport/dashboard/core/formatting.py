@@ -84,7 +84,7 @@ def nice_duration_ceiling(seconds: float) -> float:
 
 
 def elapsed(seconds: float) -> str:
-    """How long something goes on, in whole seconds: `3 s`, `3m 12s`. `dashboard.js` counts on likewise."""
+    """An elapsed time in whole seconds: `3 s`, `3m 12s`. `dashboard.js` keeps counting."""
     if not math.isfinite(seconds):
         return NOTHING
     whole = max(0, round(seconds))
@@ -123,7 +123,7 @@ def exact(at: datetime | None) -> str:
 
 
 def minute(at: datetime | None) -> str:
-    """A time of a schedule, in UTC: `Mon 2026-07-01 14:00 UTC`; with seconds only where there are some."""
+    """A time of a schedule, in UTC: `Mon 2026-07-01 14:00 UTC`; with seconds only if there are some."""
     if at is None:
         return NOTHING
     utc = at.astimezone(UTC)

@@ -227,7 +227,7 @@ class Counts:
     """By job state (`enqueued`, `failed`, …) and by section (`imports`, `servers`, …)."""
 
     def get(self, name: str | None) -> int | None:
-        """A count; None where it is not known."""
+        """A count; None if it is not known."""
         return None if name is None else self.by_name.get(name)
 
     @property

@@ -17,7 +17,7 @@ _TYPES: Final = {".css": "text/css; charset=utf-8", ".js": "text/javascript; cha
 
 @dataclass(frozen=True, slots=True)
 class StaticFile:
-    """One file as it is sent."""
+    """A file to send."""
 
     address: str
     """Relative to the dashboard, such as `static/dashboard.0f3a9c52.css`."""
@@ -38,7 +38,7 @@ class StaticFiles:
         return self._by_name[name].address
 
     def answer(self, request: Request, address: str) -> Response | None:
-        """The file at `address`; None where there is none."""
+        """The file at `address`; None if there is none."""
         file = self._by_address.get(address)
         if file is None:
             return None

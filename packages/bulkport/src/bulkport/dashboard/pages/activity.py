@@ -251,7 +251,7 @@ def _percentile(values: Percentiles, name: str) -> float:
 
 
 def _aligned(values: Sequence[int], count: int) -> list[float | None]:
-    """The previous period's values, empty where it was not recorded."""
+    """The previous period's values, empty if it was not recorded."""
     return [None] * (count - len(values)) + list(values)
 
 

@@ -50,7 +50,7 @@ class ImportedRowsReader:
 
 
 async def speed_chart(imports: OperatedImports, job: OperatedImport) -> LineChart | None:
-    """Rows a second from the start of an import on; None where it took too little time for one."""
+    """Rows per second since the start of an import; None if it was too short."""
     if job.started_at is None:
         return None
     until = job.completed_at or datetime.now(UTC)

@@ -31,12 +31,12 @@ def readable_call(job: JobSummary, masking: Masking) -> str:
 
 
 def call_in_a_line(job: JobSummary, masking: Masking, most: int = _MOST_LINE) -> str:
-    """The call on one line, cut where it is too long: `send_report(recipient="ada@example.org")`."""
+    """The call on one line, cut if it is too long: `send_report(recipient="ada@example.org")`."""
     return _cut(f"{job.task}({arguments_in_a_line(job, masking, most)})", most)
 
 
 def arguments_in_a_line(job: JobSummary, masking: Masking, most: int = _MOST_LINE) -> str:
-    """The arguments on one line, cut where they are too long; those that are very long are left out."""
+    """The arguments on one line, cut if they are too long; those that are very long are left out."""
     if job.args is None:
         return "…"
     parts: list[str] = []
@@ -50,7 +50,7 @@ def arguments_in_a_line(job: JobSummary, masking: Masking, most: int = _MOST_LIN
 
 
 def readable_value(value: JSONValue, masking: Masking) -> str:
-    """A result or a checkpoint as Python, cut where it is too long."""
+    """A result or a checkpoint as Python, cut if it is too long."""
     return _cut(_value(masking.apply(value), 0), _MOST_CHARACTERS)
 
 
@@ -90,7 +90,7 @@ def _value(value: JSONValue, depth: int) -> str:
 
 
 def _in_brackets(opening: str, parts: Sequence[str], closing: str, depth: int, *, taken: int = 0) -> str:
-    """Parts on one line, or one a line where they do not fit beside the `taken` characters before them."""
+    """Parts on one line, or one per line if they do not fit after the `taken` characters before them."""
     line = f"{opening}{', '.join(parts)}{closing}"
     if "\n" not in line and len(line) + depth * len(_INDENT) <= _WIDTH - taken:
         return line

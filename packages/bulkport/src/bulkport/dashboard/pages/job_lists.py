@@ -91,7 +91,7 @@ class FilterChip:
     value: str
     address: str
     before: str = ""
-    """What joins it to the value before: any or all of them are asked for."""
+    """How it combines with the previous value: any or all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ class JobSearch:
     async def page(self, query: JobQuery, cursor: str | None, size: int, *, reader: JobReader | None = None) -> JobPage:
         """A page of the jobs that a query finds and that may be shown; read at the moment of `reader`, if one is given.
 
-        Where some on the first page may not, it goes on for up to a second until it is full: a page that is empty and
+        If some jobs on the first page may not, it continues for up to a second until it is full: an empty page that
         has a next one would reveal that there are such jobs.
         """
         source = reader or self._jobs.reader

@@ -159,7 +159,7 @@ class OverviewReader:
     async def read(self, request: PageRequest) -> Overview:
         """The overview, with charts of the period that the address asks for."""
         period = chosen_period(request)
-        # Before the snapshot is taken: these may need a connection of their own.
+        # Before the snapshot is taken, because these may need another connection.
         activity = await self._activity.read(request, period, marks_of_servers(await self._started.get(None)))
         latencies = await self._activity.latencies(period)
         imported = None if self._imported is None else await self._imported.chart(period)

@@ -46,7 +46,7 @@ class RunningCode:
 
 
 def running_code(details: JobDetails) -> RunningCode | None:
-    """What was asked for of a job; None: nothing."""
+    """The command to a job, or None."""
     asked = details.stack
     if asked is None:
         return None

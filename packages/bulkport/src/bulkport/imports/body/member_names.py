@@ -11,7 +11,7 @@ from bulkport.imports.validation.remarks import repeated_names
 
 
 class MemberNames:
-    """Gives the members of a record the names of their fields; false where there is nothing to do.
+    """Gives the members of a record the names of their fields; false if there is nothing to do.
 
     Names are those of `map=` and the resource's aliases. A record that has a field under its own name too keeps both,
     and the other one is unknown. What is not a JSON object is left as it is.

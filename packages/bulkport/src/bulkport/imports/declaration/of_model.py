@@ -114,7 +114,7 @@ def _is_made_by_the_database(column: Any, table: Any) -> bool:
 
 
 def _literal(column: Any) -> Any:
-    """The value of a server default that is a constant; `...` where it is not."""
+    """The value of a server default that is a constant; `...` if it is not."""
     argument = getattr(column.server_default, "arg", None)
     text = str(argument) if argument is not None else ""
     if text.strip("'").lower() in _LITERALS:
@@ -154,7 +154,7 @@ def _field(column: Any) -> tuple[Any, Any]:
 
 
 def _conversion(kind: Any) -> Callable[[Any], Any] | None:
-    """What a `TypeDecorator` makes of a value before it is stored; None where it has nothing to do."""
+    """What a `TypeDecorator` makes of a value before it is stored; None if it has nothing to do."""
     decorator: Any = next((base for base in type(kind).__mro__ if base.__name__ == "TypeDecorator"), None)
     if decorator is None or type(kind).process_bind_param is decorator.process_bind_param:
         return None

@@ -68,7 +68,7 @@ _COMMON_LEADS: Final = {
 
 
 def detect_charset(text: bytes) -> str | None:
-    """The charset of text that is not UTF-8 as a whole; None where it may be UTF-8 with a few bytes of another one.
+    """The charset of text that is not UTF-8 as a whole; None if it may be UTF-8 with a few bytes of another one.
 
     Parameters
     ----------

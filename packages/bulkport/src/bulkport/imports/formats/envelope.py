@@ -139,7 +139,7 @@ class _Envelope:
         self._bytes_beside = limits.max_record_bytes
 
     def records(self) -> Steps:
-        """The records of the list; None where there is none."""
+        """The records of the list; None if there is none."""
         records: list[bytes] | None = None
         at = yield from skip_blanks(self._text, text_start(bytes(self._view[:SNIFF_BYTES])))
         self._require(at, b"{")

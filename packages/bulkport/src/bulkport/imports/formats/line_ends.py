@@ -18,7 +18,7 @@ def ends_lines_with_cr(head: bytes, quote: bytes = b'"') -> bool:
     head:
         The beginning of the body, in UTF-8.
     quote:
-        Around text that may have line ends of its own; empty where there is none.
+        Around text that may have line ends of its own; empty if there is none.
     """
     head = head[:_LOOKED_AT]
     if b"\r" not in head:

@@ -29,7 +29,7 @@ def short_envelope(body: bytes | bytearray, name: str, limits: ImportLimits, *, 
 
     Returns
     -------
-    None where the body is not short, is no such envelope, or has anything that a limit might refuse.
+    None if the body is not short, is no such envelope, or has anything that a limit might refuse.
     """
     if len(body) > min(LONGEST, limits.max_envelope_bytes):
         return None

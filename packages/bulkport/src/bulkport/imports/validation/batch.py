@@ -73,7 +73,7 @@ class Batch:
     encoders: Mapping[str, Callable[[Any], str]] = field(default_factory=dict)
     """What gives the text of a value, by field, for the columns that hold texts instead of values."""
     absent: dict[int, frozenset[str]] = field(default_factory=dict)
-    """Fields that a record does not give, by position, where they are known and there are any."""
+    """Fields missing from a record, by position, if known."""
 
     @property
     def size(self) -> int:

@@ -77,7 +77,7 @@ def boolean_reader(options: ValueOptions) -> Reader:
 
 
 def text_reader(options: ValueOptions) -> Reader | None:
-    """Text trimmed and normalised as the import says; None where it says nothing."""
+    """Text trimmed and normalised as the import says; None if it says nothing."""
     if not options.trim and not options.normalize:
         return None
 

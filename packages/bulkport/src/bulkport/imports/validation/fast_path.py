@@ -168,11 +168,11 @@ class FastPath:
         Parameters
         ----------
         fields:
-            Field of the resource for each column; None where it is not read.
+            Field of the resource for each column; None if it is not read.
 
         Returns
         -------
-        As `decode_json`; None where a column is of a type whose text Pydantic alone can read. The values of
+        As `decode_json`; None if a column is of a type whose text Pydantic alone can read. The values of
         `encoded` fields are the texts of their columns.
         """
         by_field = {field: cells for field, cells in zip(fields, columns, strict=True) if field is not None}
@@ -241,7 +241,7 @@ class FastPath:
         )
 
     def _decode_learned(self, record: bytes, unknown_fields: UnknownFields) -> Any:
-        """The row of a record that has unknown fields; None where that is not all that stands against it.
+        """The row of a record that has unknown fields; None if that is not all that stands against it.
 
         Unknown fields become members of a second struct whose values are checked as JSON and left alone: so rows that
         have them keep their speed.

@@ -12,7 +12,7 @@ from bulkport.imports.values.json_text import read_json
 
 
 def literal_reader(column: ColumnType | None, *, is_object: bool) -> Reader | None:
-    """The reader of cells that may have a literal; None where they are JSON alone."""
+    """The reader of cells that may have a literal; None if they are JSON alone."""
     if is_json_column(column):
         return None
     if not is_object:

@@ -154,7 +154,7 @@ def sentence(name: str, description: str) -> str:
     Parameters
     ----------
     name:
-        Wire name of the field, or empty where the message is about the whole row.
+        Wire name of the field, or empty if the message is about the whole row.
     """
     if not name:
         message = description

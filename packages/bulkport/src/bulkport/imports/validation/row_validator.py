@@ -211,9 +211,9 @@ class TextRowValidator(RowValidator):
         Parameters
         ----------
         cells:
-            Text; None where a word for null stood.
+            Text; None if a word for null stood.
         fields:
-            Field of the resource for each cell; None where it is not read.
+            Field of the resource for each cell; None if it is not read.
         """
         members: dict[str, Any] = {}
         for field, cell in zip(fields, cells, strict=False):

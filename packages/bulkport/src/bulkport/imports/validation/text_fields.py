@@ -33,7 +33,7 @@ def empty_cells(model: type[BaseModel], blank: Blank | None = None) -> dict[str,
     Parameters
     ----------
     blank:
-        What the import says; without it the field's default, else null where it may be null, else empty text.
+        What the import says; without it the field's default, else null if it may be null, else empty text.
     """
     schemas = field_schemas(model)
     meanings = {name: _meaning(schemas.get(name, {"type": "unknown"})) for name in model.model_fields}

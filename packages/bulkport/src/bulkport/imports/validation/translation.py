@@ -74,9 +74,9 @@ class PlainField:
     """The constraints as data, where the field is text or a whole number."""
     is_nullable: bool
     default: Any
-    """What a missing field becomes; `msgspec.NODEFAULT` where it is required."""
+    """The value of a missing field; `msgspec.NODEFAULT` if it is required."""
     cells: CellRule | None
-    """What the cells of the field are, where it is neither text nor a whole number."""
+    """The type of the field's cells, if neither text nor integer."""
     is_float: bool
 
 

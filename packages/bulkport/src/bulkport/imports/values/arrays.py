@@ -109,7 +109,7 @@ def array_text(
 
 @dataclass(frozen=True, slots=True)
 class TextRange:
-    """A range whose bounds are text; None where there is no bound."""
+    """A range whose bounds are text; None if there is no bound."""
 
     lower: str | None
     upper: str | None

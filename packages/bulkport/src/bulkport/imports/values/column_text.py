@@ -120,7 +120,7 @@ def value_text(
 
 
 def other_text(value: Any) -> str:
-    """The text of a value for a type that has no form of its own here."""
+    """The text of a value of a type without special handling."""
     if type(value) is str:
         return value
     if isinstance(value, Enum):

@@ -58,7 +58,7 @@ def has_repeated_member(text: str) -> bool:
         return False
     try:
         value = _ANY.decode(text)
-        # Each member has a colon of its own, so none can be missing of a flat object that has as many.
+        # Each member has its own colon, so a flat object with as many colons lacks none.
         if not isinstance(value, dict) or len(value) != colons:
             read_json(text)
     except RepeatedMember:

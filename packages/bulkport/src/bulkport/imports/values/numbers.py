@@ -115,7 +115,7 @@ def bounded(number: Decimal, given: Any) -> Decimal:
 
 
 def _plain(text: str, options: ValueOptions) -> str | None:
-    """The text with a point before the fraction and no groups; None where the groups are none."""
+    """The text with a point before the fraction and no groups; None if the groups are none."""
     plain = text.strip(_BLANKS)
     if options.decimal is None:
         return plain

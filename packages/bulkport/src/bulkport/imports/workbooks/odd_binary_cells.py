@@ -103,7 +103,7 @@ def _sheet_name(record: bytes) -> str:
 
 
 def _workbook_stream(data: bytes) -> bytes:
-    """The stream of the workbook inside its compound file; empty where there is none."""
+    """The stream of the workbook inside its compound file; empty if there is none."""
     size = 1 << int.from_bytes(data[30:32], "little")
     short_size = 1 << int.from_bytes(data[32:34], "little")
 

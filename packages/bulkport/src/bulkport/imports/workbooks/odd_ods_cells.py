@@ -66,7 +66,7 @@ def _placed(cells: list[tuple[str, int]]) -> Iterator[tuple[int, str]]:
 
 
 def _error(cell: ElementTree.Element) -> str:
-    """What an error shows; empty where the cell has none."""
+    """What an error shows; empty if the cell has none."""
     is_marked = cell.get(f"{_CALC}value-type") == "error"
     if not is_marked and (cell.get(f"{_TABLE}formula") is None or cell.get(f"{_OFFICE}string-value") != ""):
         return ""

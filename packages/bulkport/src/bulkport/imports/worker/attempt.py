@@ -25,7 +25,7 @@ from bulkport.imports.writing.table import TableCatalogue, TargetTable
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A chunk as it is stored."""
+    """A stored chunk."""
 
     number: int
     first_row: int

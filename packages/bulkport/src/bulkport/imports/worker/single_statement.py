@@ -48,7 +48,7 @@ async def run_single_statement(connection: AsyncConnection[Any], attempt: Attemp
     Parameters
     ----------
     chunk:
-        As read, not locked: the statement locks it, and does nothing where it is not pending any more or another
+        As read, not locked: the statement locks it, and does nothing if it is not pending any more or another
         chunk worker has it.
 
     Returns

@@ -15,7 +15,7 @@ from bulkport.imports.writing.rows import WritableRows
 from bulkport.imports.writing.statements import PLACE, given_rows, own_row, typed_columns
 from bulkport.imports.writing.table import TargetTable
 
-# Runs of rows that give the same columns; where there are more in a chunk, rows are sorted by what they give first.
+# Runs of rows that give the same columns; if there are more in a chunk, rows are sorted by what they give first.
 _MOST_RUNS: Final = 32
 # Types without an equality of their own are compared as text.
 _INCOMPARABLE: Final = frozenset({"json", "xml"})
@@ -71,7 +71,7 @@ def _merge_statement(table: TargetTable, part: WritableRows, *, always: bool = F
     Parameters
     ----------
     always:
-        Whether stored rows are changed even where they have all that a row gives.
+        Whether stored rows are changed even if they have all that a row gives.
     """
     return sql.SQL("""
         WITH chosen AS MATERIALIZED (

@@ -62,7 +62,7 @@ class Refusal:
     position: int
     """0-based position among the rows that were to be written."""
     field: str
-    """Model field the refusal is about; empty where it is about the whole row."""
+    """Model field the refusal is about; empty if it is about the whole row."""
     message: str
     waits: bool = False
     """Whether the row only lacks another row of its table, which may come later in the file."""

@@ -30,7 +30,7 @@ class SelfLink:
     columns: tuple[int, ...]
     referenced: tuple[int, ...]
     reference: Reference | None = None
-    """What was declared of it, where it was."""
+    """Its declared type, if any."""
 
 
 @dataclass(slots=True)
@@ -139,7 +139,7 @@ def orphan_refusal(table: TargetTable, position: int, link: SelfLink, rows: Writ
 
 
 def own_names(resource: Resource, reference: Reference, batch: Batch) -> list[Any] | None:
-    """What the rows of a chunk are called where others refer to them by name; None where they have no such name."""
+    """What the rows of a chunk are called where others refer to them by name; None if they have no such name."""
     fields = dict(zip(resource.column_names, resource.field_names, strict=True))
     name_field = fields.get(reference.lookup_column or "")
     if name_field is None or reference.column in fields:
@@ -154,7 +154,7 @@ def own_names(resource: Resource, reference: Reference, batch: Batch) -> list[An
 async def choose_ids(
     connection: AsyncConnection[Any], table: TargetTable, reference: Reference, count: int
 ) -> list[Any] | None:
-    """Ids for rows that are not written yet, from the id's default; None where it has none."""
+    """Ids for rows that are not written yet, from the id's default; None if it has none."""
     default = table.default_of(reference.column) if reference.column in table.facts.columns else None
     if default is None:
         return None

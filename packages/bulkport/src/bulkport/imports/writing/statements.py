@@ -19,7 +19,7 @@ def given_rows(
 ) -> sql.Composed:
     """`unnest(%b::text[], …) AS given (…)`: one parameter for each written column.
 
-    `parameters` are the placeholders of these columns where they have names.
+    `parameters` are the placeholders of these columns if they have names.
     """
     chosen = [sql.Identifier(name) for name in table.names]
     aliases = [*chosen, PLACE] if with_ordinality else chosen

@@ -84,7 +84,7 @@ class TargetTable:
         )
 
     def default_of(self, name: str) -> sql.Composable | None:
-        """The expression by which the database fills a column that no value is given for; None where it has none."""
+        """The expression by which the database fills a column that no value is given for; None if it has none."""
         column = self.facts.columns[name]
         if column.default is not None:
             return DeclaredSql(column.default)

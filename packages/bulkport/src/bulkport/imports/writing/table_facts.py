@@ -127,7 +127,7 @@ class Column:
     category: str
     """Category of the type (PostgreSQL manual, pg_type)."""
     default: str | None
-    """Expression of its default, where it is not a generated column."""
+    """Expression of its default, if it is not a generated column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ class UniqueIndex:
     parts: tuple[str, ...]
     """Definition of each key part, such as `sku` or `lower(email)`."""
     columns: tuple[str | None, ...]
-    """Column of each key part; None where the part is an expression."""
+    """Column of each key part; None if the part is an expression."""
     used: tuple[str, ...]
     """Every column that the index depends on."""
     predicate: str | None
@@ -206,7 +206,7 @@ class TableFacts:
 
 
 async def read_facts(connection: AsyncConnection[Any], table: str) -> TableFacts | None:
-    """What the catalogue says of a table; None where it does not exist.
+    """What the catalogue says of a table; None if it does not exist.
 
     Parameters
     ----------

@@ -72,7 +72,7 @@ class JobSummary:
 
 
 class RunOutcome(StrEnum):
-    """What came of a run."""
+    """The outcome of a run."""
 
     RUNNING = "running"
     SUCCEEDED = "succeeded"
@@ -188,7 +188,7 @@ class JobLogLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobStack:
-    """The code that a job was in, as an operator asked for it. It has no values."""
+    """The stack of a job, requested by an operator, without variable values."""
 
     run: int
     asked_at: datetime

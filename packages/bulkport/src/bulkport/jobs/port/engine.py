@@ -68,7 +68,7 @@ class WorkerOptions:
     queues: Sequence[str] | None = None
     """Queues to serve; None: all."""
     concurrency: int = 20
-    """Jobs that run at one time."""
+    """Concurrent jobs."""
     heavy: bool = True
     """Whether it runs heavy tasks too. A server that does not is never too busy with one to run the next light job."""
     heartbeat_seconds: float = 3.0

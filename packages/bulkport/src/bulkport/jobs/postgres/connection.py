@@ -75,7 +75,7 @@ class WorkerConnection:
         Raises
         ------
         GivenUp
-            Waiting was given up.
+            Waiting was stopped.
         psycopg.Error
             PostgreSQL refused the statement; the connection is fine.
         """

@@ -48,7 +48,7 @@ def plan_ticks(
     Parameters
     ----------
     due_at
-        The first tick that nobody acted on; not later than `now`.
+        The first missed tick; not later than `now`.
     unfinished_job
         A job of an earlier tick that has not ended, if that forbids another; otherwise None.
     """

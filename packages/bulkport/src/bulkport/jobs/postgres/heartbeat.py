@@ -231,7 +231,7 @@ class Heartbeat:
 
 
 def _resident_bytes() -> int | None:
-    """Memory that this process has resident; None where the platform has no such file (see proc_pid_status(5))."""
+    """Memory that this process has resident; None if the platform has no such file (see proc_pid_status(5))."""
     try:
         lines = _STATUS.read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:

@@ -187,7 +187,7 @@ class Worker:
             if self._has_work and free:
                 return True
             self._changed.clear()
-            # Without notifications it looks often where there was something just now, and ever less often else.
+            # Without notifications it looks often if there was something just now, and ever less often else.
             seconds = self._options.poll_seconds if self._listener.hears or not free else poll
             if not await wait_for_event(self._changed, seconds):
                 self._has_work = True

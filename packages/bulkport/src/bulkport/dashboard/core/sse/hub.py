@@ -81,9 +81,9 @@ class Hub:
     Parameters
     ----------
     max_viewers:
-        Streams at one time.
+        Concurrent streams.
     max_looks:
-        Pages loaded at one time, so that the dashboard leaves database connections to others.
+        Concurrently loaded pages, limited so that the dashboard leaves database connections for others.
     is_stopping:
         Whether the server is about to stop; asked several times a second while somebody watches.
     clock:

@@ -30,9 +30,9 @@ class CsvDialect:
     quote: str = '"'
     escape: str | None = None
     charset: str | None = None
-    """Of the body, where it is not UTF-8: its bad bytes are reported in its own terms."""
+    """Of the body, if it is not UTF-8: its bad bytes are reported in its own terms."""
     report_columns: int = 0
-    """How many columns at the end are those of an error report that is sent again; 0 where the body is none."""
+    """How many columns at the end are those of an error report that is sent again; 0 if the body is none."""
     is_neutralized: bool = False
     """Whether cells have a `'` before what a spreadsheet would take for a formula."""
 

@@ -109,7 +109,7 @@ def empty_line(delimiter: str) -> re.Pattern[bytes]:
 def unusual_line(delimiter: str, line: bytes) -> re.Pattern[bytes]:
     r"""A line end before a line that may be without any text, or that begins with `line`.
 
-    Fast where there is none: a pattern that begins with one plain byte is looked for at memory speed.
+    Fast if there is none: a pattern that begins with one plain byte is looked for at memory speed.
     """
     d = re.escape(delimiter).encode()
     other = b"|" + re.escape(line) if line else b""

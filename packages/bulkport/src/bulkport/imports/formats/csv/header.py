@@ -25,7 +25,7 @@ class CsvColumns:
     """What each column of a CSV body is."""
 
     fields: list[str | None]
-    """Field of the resource for each column, in order; None where the column is unknown and not read."""
+    """Field of the resource for each column, in order; None if the column is unknown and not read."""
     unknown: list[str]
     """Names of the unknown columns, as they were written, but each its own: a nameless one is `(column 3)`, and a
     second `a` is `a (column 3)`. They are members of reported records.
@@ -66,7 +66,7 @@ class ColumnNames:
         """Fields that have one text in all rows, and their text."""
 
     def field_of(self, cell: str) -> str | None:
-        """The field that a column of this name is; None where it is unknown."""
+        """The field that a column of this name is; None if it is unknown."""
         key = normalized_name(cell)
         return self._mapped.get(key) or self._exact.get(cell) or self._loose.get(key)
 

@@ -90,7 +90,7 @@ def _cell(quoted: str | None, plain: str, syntax: CsvSyntax) -> str:
 
 @lru_cache
 def _in_quotes(quote: str) -> re.Pattern[str]:
-    """What does not mean itself inside quotes where there are escapes."""
+    """What does not mean itself inside quotes if there are escapes."""
     return re.compile(rf"{_ESCAPE.pattern}|{re.escape(quote * 2)}")
 
 
@@ -147,7 +147,7 @@ def _read_mixed(text: str, dialect: CsvDialect) -> list[list[str] | BadRecord]:
 
 
 def _read_columns(text: str, dialect: CsvDialect) -> CsvRecords | None:
-    """Proper records column by column; None where a field has a newline in it."""
+    """Proper records column by column; None if a field has a newline in it."""
     delimiter, quote, width = dialect.delimiter, dialect.quote, len(dialect.header)
     if "\r" in text:
         text = text.replace("\r\n", "\n").removesuffix("\r")

@@ -262,7 +262,7 @@ def _two_rows(number: int) -> str:
 
 
 def _joined_header(cells: list[str], header: list[str], names: ColumnNames) -> list[str] | None:
-    """The header with the names below it, of columns that share a title; None where the row names no such columns."""
+    """The header with the names below it, of columns that share a title; None if the row names no such columns."""
     if len(cells) > len(header):
         return None
     known = names.fields_of(header)
@@ -284,7 +284,7 @@ def _kind_of_second(text: bytes, header: list[str], syntax: CsvSyntax, names: Co
     filled = [(cell, title) for cell, title in zip(cells, header, strict=False) if cell.strip()]
     if not filled:
         return None
-    # A single word in brackets is a unit where it cannot be all that a record says.
+    # A single word in brackets is a unit if it cannot be all that a record says.
     if (len(filled) > 1 or not cells[0].strip()) and all(_UNIT.fullmatch(cell) for cell, _ in filled):
         return "units"
     fields = [(names.field_of(cell), names.field_of(title)) for cell, title in filled]

@@ -426,7 +426,7 @@ def _indexed_filters(query: JobQuery) -> list[str]:
 
 
 def _of(parts: Sequence[StateQuery]) -> sql.Composed:
-    """The states of these parts, and the values of the filter that leads where there are several."""
+    """The states of these parts, and the values of the filter that leads if there are several."""
     if parts[0].leading is not None:
         each = [
             sql.SQL("(job.state = {} AND job.{} = {})").format(
