@@ -114,6 +114,10 @@ async def test_errors_are_shown_on_the_page(browser: httpx.AsyncClient) -> None:
     ):
         answer = await _make(browser, **fields)
         assert (answer.status_code, words in answer.text) == (status, True), fields
+    refused = (await _make(browser, description='the "laptop"', days="4000", scope="write")).text
+    for kept in ('value="the &#34;laptop&#34;"', 'value="4000"', 'value="write" form="make" checked'):
+        assert kept in refused
+    assert 'value="read" form="make" checked' not in refused
     for _ in range(3):
         assert (await _make(browser)).status_code == 200
     assert "the limit of active API keys" in (await _make(browser)).text

@@ -99,14 +99,15 @@ class KeyPage(Dashboard):
         scopes = [scope for scope in REGISTERED_SCOPES if scope in form.all("scope")]
         days = form.get("days", "")
         if not scopes:
-            return await self._page(request, viewer, problem=t("Choose what the key may do."), status=400)
+            problem = t("Choose what the key may do.")
+            return await self._page(request, viewer, entered=form, problem=problem, status=400)
         if days and not (
             days.isascii() and days.isdecimal() and len(days) < _MANY_DIGITS and 1 <= int(days) <= _LONGEST_DAYS
         ):
             problem = t(
                 "A key is valid for 1 to {days} days, or until it is revoked.", days=localised(f"{_LONGEST_DAYS:,}")
             )
-            return await self._page(request, viewer, problem=problem, status=400)
+            return await self._page(request, viewer, entered=form, problem=problem, status=400)
 
         async def make() -> IssuedKey:
             async with self._keys_of(viewer) as connection:
@@ -156,7 +157,7 @@ class KeyPage(Dashboard):
             issued = await make()
         except (Conflict, NotFound) as refused:
             await self._audit_log.settle(begun.entry_id, target, Outcome(english(refused.detail)))
-            return await self._page(request, viewer, problem=t(refused.detail), status=409)
+            return await self._page(request, viewer, entered=form, problem=t(refused.detail), status=409)
         await self._audit_log.settle(begun.entry_id, f"key {issued.record.id}", Outcome("A key was made."))
         return await self._page(request, viewer, new_key=issued)
 
@@ -176,6 +177,7 @@ class KeyPage(Dashboard):
         viewer: Viewer,
         *,
         new_key: IssuedKey | None = None,
+        entered: Form | None = None,
         problem: str = "",
         status: int = 200,
     ) -> Response:
@@ -188,6 +190,9 @@ class KeyPage(Dashboard):
             "keys": [(key, _state(key, now)) for key in keys],
             "scopes": [(str(scope), _MEANINGS[scope]) for scope in REGISTERED_SCOPES],
             "new_key": new_key,
+            # What was refused stays in the form, to be mended there.
+            "entered": entered or Form(()),
+            "entered_scopes": REGISTERED_SCOPES if entered is None else entered.all("scope"),
             "problem": problem,
             "columns": _COLUMNS,
             "most": self._settings.max_api_keys,
