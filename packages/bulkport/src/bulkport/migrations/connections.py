@@ -128,6 +128,11 @@ def _on_dbapi(connection: Any, script: str) -> Rows:
 
 
 def _unusable(connection: object) -> TypeError:
+    if isinstance(connection, str):
+        return TypeError(
+            "migrations run on a connection, not on a URL: with psycopg.connect(URL) as connection: "
+            "migrations.upgrade(connection). Or run: bulkport migrate MODULE:ATTRIBUTE"
+        )
     kind = f"{type(connection).__module__}.{type(connection).__qualname__}"
     return TypeError(
         f"migrations cannot run on a {kind}: give a psycopg connection or a SQLAlchemy connection "

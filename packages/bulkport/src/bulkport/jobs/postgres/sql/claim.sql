@@ -230,9 +230,11 @@ $$;
 
 CREATE FUNCTION bulkport.array_without(ids bigint[], others bigint[])
 RETURNS bigint[]
-LANGUAGE sql IMMUTABLE AS $$
-    SELECT ARRAY(SELECT id FROM unnest(ids) WITH ORDINALITY AS listed (id, place)
-                 WHERE id <> ALL (COALESCE(others, '{}')) ORDER BY place)
+LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    RETURN ARRAY(SELECT id FROM unnest(ids) WITH ORDINALITY AS listed (id, place)
+                 WHERE id <> ALL (COALESCE(others, '{}')) ORDER BY place);
+END;
 $$;
 
 -- Lets parked jobs of these keys wait in their queues again, as many as there are free slots. A lock is held by claims

@@ -64,8 +64,10 @@ CREATE TYPE bulkport.run_outcome AS (
 -- What a finished job is found by.
 CREATE FUNCTION bulkport.search_text(args jsonb, error_type text, error text)
 RETURNS text
-LANGUAGE sql IMMUTABLE AS $$
-    SELECT left(concat_ws(' ', args::text, NULLIF(concat_ws(': ', error_type, error), '')), 8000)
+LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    RETURN left(concat_ws(' ', args::text, NULLIF(concat_ws(': ', error_type, error), '')), 8000);
+END;
 $$;
 
 -- Moves jobs that succeeded. The caller has locked their rows.
@@ -242,7 +244,8 @@ $$;
 -- Moves jobs, whose rows the caller has locked, to the finished ones.
 CREATE FUNCTION bulkport.move_finished(ids bigint[], final_state bulkport.job_state, moment timestamptz)
 RETURNS void
-LANGUAGE sql AS $$
+LANGUAGE plpgsql AS $$
+BEGIN
     WITH gone AS (DELETE FROM bulkport.jobs WHERE job_id = ANY (ids) RETURNING *)
     INSERT INTO bulkport.finished_jobs (
         job_id, task, queue, priority, state, args, user_id, created_at, ready_at, started_at, finished_at, runs,
@@ -251,7 +254,8 @@ LANGUAGE sql AS $$
     SELECT job_id, task, queue, priority, final_state, args, user_id, created_at, ready_at, started_at, moment, runs,
            failures, server, error_type, error, unique_key, concurrency_key, concurrency_limit, rate_key, rate_limit,
            rate_seconds, batch_id, recurring_id, origin_id, bulkport.search_text(args, error_type, error)
-    FROM gone
+    FROM gone;
+END;
 $$;
 
 -- What hangs on runs that have ended: free slots, continuations, batches, queues with a limit.
