@@ -93,7 +93,7 @@ async def test_a_search_finds_exactly_the_matching_rows(site: CatalogueSite) -> 
             ]
 
 
-async def test_an_export_comes_in_the_format_that_its_client_accepts(site: CatalogueSite) -> None:
+async def test_an_export_follows_the_accept_header(site: CatalogueSite) -> None:
     for accept, suffix in (
         ("*/*", "csv"),
         ("application/json, application/x-ndjson;q=0.5", "ndjson"),

@@ -112,7 +112,7 @@ async def test_a_key_belongs_to_a_user_and_a_resource(idle_site: CatalogueSite) 
     assert len(set(ids)) == 5
 
 
-async def test_a_form_is_the_same_with_another_boundary(idle_site: CatalogueSite) -> None:
+async def test_a_form_with_another_boundary_is_the_same_request(idle_site: CatalogueSite) -> None:
     ids = []
     for boundary in ("a", "b" * 60, "a"):
         form = {"file": ("rows.csv", b"platformName\n" + b"Docker\n" * 30_000, "text/csv")}
@@ -154,7 +154,7 @@ async def test_the_key_of_a_dead_server_is_released_when_its_lease_expires(idle_
     await accepted(idle_site.ann, PLATFORMS, **with_key(BODIES["json"], "abc"))
 
 
-async def test_a_client_that_fell_silent_loses_its_key_to_the_next_request(
+async def test_a_silent_client_loses_its_key_to_the_next_request(
     idle_site: CatalogueSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (idempotent, idempotency):

@@ -110,7 +110,7 @@ def test_a_wrapped_private_address_is_a_private_address(address: ipaddress.IPv4A
 @pytest.mark.parametrize(
     "address", ["168.63.129.16", "169.254.169.254", "192.0.0.192", "fec0::1", "3fff::1", "::7f00:1"]
 )
-def test_what_serves_one_network_alone_is_no_public_address(address: str) -> None:
+def test_addresses_of_single_networks_are_not_public(address: str) -> None:
     assert not EgressPolicy().allows(ipaddress.ip_address(address))
     assert EgressPolicy.of([address]).allows(ipaddress.ip_address(address))
 

@@ -237,7 +237,7 @@ async def test_a_code_that_cannot_be_redeemed_admits_nobody(
         assert "bulkport_session" not in client.cookies
 
 
-async def test_made_up_codes_do_not_flood_the_provider(
+async def test_forged_codes_do_not_flood_the_provider(
     open_client: OpenClient, cheating: CheatingIssuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(access, "_PATIENCE_SECONDS", 0.1)

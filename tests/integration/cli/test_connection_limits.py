@@ -127,7 +127,7 @@ async def test_bodies_of_tiny_chunks_arrive_whole() -> None:
             writer.close()
 
 
-async def test_what_follows_a_body_is_no_header_and_has_an_end() -> None:
+async def test_trailers_are_not_headers_and_are_limited() -> None:
     head = b"POST /%b HTTP/1.1\r\nhost: a\r\nx-a: 1\r\ntransfer-encoding: chunked\r\n\r\n1%b\r\nx\r\n0\r\n"
     limits = ConnectionLimits(header_bytes=10_000)
     async with _served(limits) as (port, gate):
@@ -146,7 +146,7 @@ async def test_what_follows_a_body_is_no_header_and_has_an_end() -> None:
                 await asyncio.sleep(0.01)
 
 
-async def test_no_refusal_is_sent_in_the_middle_of_another_answer(caplog: pytest.LogCaptureFixture) -> None:
+async def test_no_rejection_is_sent_within_another_response(caplog: pytest.LogCaptureFixture) -> None:
     slow, long = b"GET /slow HTTP/1.1\r\nhost: a\r\n\r\n", b"GET /quick HTTP/1.1\r\nx: " + b"x" * 20_000
     async with _served(ConnectionLimits(header_bytes=10_000)) as (port, gate):
         for said, answer in ((slow + long, b""), (b"\r\n" * 20_000 + slow, b"431")):

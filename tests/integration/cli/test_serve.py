@@ -59,7 +59,7 @@ def test_a_signal_stops_everything_that_was_started(
     assert {pid for pid in processes if is_alive(pid)} == set()
 
 
-def test_workers_are_less_urgent_than_the_server_and_the_light_worker(start_server: StartServer) -> None:
+def test_heavy_workers_have_a_lower_priority_than_the_server_and_the_light_worker(start_server: StartServer) -> None:
     extra = {"COMMANDAPI_LIGHT_WORKERS": "1", "COMMANDAPI_WORKER_NICE": "7"}
     server = start_server("--workers", "1", extra=extra).wait_until_ready()
 

@@ -160,7 +160,7 @@ async def test_a_long_log_shows_its_end_first(operator: Operator) -> None:
     assert "line number 1<" in page
 
 
-async def test_running_code_of_a_job_is_read_from_its_worker(operator: Operator) -> None:
+async def test_the_stack_of_a_running_job_is_read_from_its_worker(operator: Operator) -> None:
     site = operator.site
     job_id = await site.jobs.enqueue(site.wait, "gate")
     async with site.worker():
@@ -199,7 +199,7 @@ async def _answered(operator: Operator, job_id: BackgroundJobId) -> JobStack:
             await asyncio.sleep(0.05)
 
 
-async def test_an_application_says_how_its_jobs_are_shown_and_where_links_lead(database_url: str) -> None:
+async def test_an_application_formats_its_jobs_and_their_links(database_url: str) -> None:
     shown = JobFormat(
         arguments=lambda job: f"<b>report</b> for {job.args and job.args['recipient']}",
         result=lambda job, result: f"{result}"[:9],
@@ -219,7 +219,7 @@ async def test_an_application_says_how_its_jobs_are_shown_and_where_links_lead(d
             assert "{&#39;sent&#39;:</p>" in page
 
 
-async def test_a_similar_job_is_enqueued_with_what_is_masked_and_what_is_changed(operator: Operator) -> None:
+async def test_a_similar_job_keeps_masked_arguments_and_applies_changes(operator: Operator) -> None:
     site = operator.site
     job_id = await site.jobs.enqueue(site.strict.options(priority=3).call("no row", password="open-sesame"))
     back = f"jobs/new?like={job_id}"

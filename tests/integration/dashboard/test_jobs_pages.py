@@ -144,7 +144,7 @@ async def test_filters_are_in_the_address(operator: Operator) -> None:
     assert (await operator.led_by(f"jobs?q={ada}")).endswith(f"search?q={ada}")
 
 
-async def test_search_field_suggests_what_fits_to_the_word(operator: Operator) -> None:
+async def test_the_search_field_suggests_matches(operator: Operator) -> None:
     jobs = operator.site.jobs
     await jobs.enqueue(operator.site.send_report.options(user_id="Ada, Bob", tags=["red"]).call("ada@example.org"))
     await jobs.enqueue(operator.site.strict.call("no row", password="hunter2"))
@@ -170,7 +170,7 @@ async def test_search_field_suggests_what_fits_to_the_word(operator: Operator) -
             assert found == expected
 
 
-async def test_filters_are_saved_as_views_shared_and_removed(operator: Operator) -> None:
+async def test_filters_can_be_saved_as_views_shared_and_removed(operator: Operator) -> None:
     await operator.site.jobs.enqueue(operator.site.wait, "gate")
     back = "jobs?state=enqueued&task=wait,strict&cursor="
     said = await operator.said("views/save", {"view_name": " late  <reports> ", "shared": "yes"}, back=back)

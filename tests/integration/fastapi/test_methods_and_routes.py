@@ -44,7 +44,7 @@ async def test_options_lists_the_methods(stranger: httpx.AsyncClient) -> None:
     assert answer.headers["allow"] == "GET, HEAD, POST, OPTIONS"
 
 
-async def test_pages_of_named_origins_call_the_api_and_no_other_page_does(database_url: str) -> None:
+async def test_only_pages_of_configured_origins_can_call_the_api(database_url: str) -> None:
     async with (
         open_application(database_url, cors_origins="https://shop.example/, https://b.example") as app,
         client_of(app, None) as page,

@@ -44,7 +44,7 @@ async def test_an_import_is_claimed_next_however_many_of_another_user_wait(datab
     assert (await fetch(database_url, _ENDED_BEFORE))[0][0] <= TURNS
 
 
-async def test_a_worker_without_heavy_tasks_imports_few_rows_and_leaves_many_to_others(database_url: str) -> None:
+async def test_a_light_worker_imports_only_small_files(database_url: str) -> None:
     """However many rows the other workers are busy with, it is free for the few."""
     async with open_command_site(database_url) as site:
         many = await site.send([{"platformName": f"p{row}"} for row in range(201)])

@@ -194,9 +194,7 @@ async def test_postgresql_enforces_what_the_application_forgets_to_check(
     assert (await site.ann.patch(site.upload, content=b"cd", headers=more)).status_code == 204
 
 
-async def test_a_change_is_checked_again_where_it_is_made(
-    site: Site, database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_row_security_checks_every_change(site: Site, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the application has found before, it changes nothing of another user's."""
     tus = {"Tus-Resumable": "1.0.0", "Upload-Length": "2", "Content-Type": "application/offset+octet-stream"}
     tus["Upload-Metadata"] = "filetype YXBwbGljYXRpb24vanNvbg=="

@@ -215,7 +215,7 @@ class Made(BaseModel):
 
 
 @at_both_sizes(1, "rows")
-async def test_the_database_fills_what_a_new_row_does_not_give(database_url: str, rows: int) -> None:
+async def test_the_database_fills_columns_missing_from_a_new_row(database_url: str, rows: int) -> None:
     made = Resource(
         name="made", label="Made", label_field="name", model=Made, table="made", key=("name",), modes=("upsert",)
     )

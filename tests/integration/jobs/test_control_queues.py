@@ -50,7 +50,7 @@ async def test_a_paused_queue_stops_and_others_continue(site: EngineSite) -> Non
     await be_consistent(site)
 
 
-async def test_a_paused_task_stands_still_in_every_queue_and_others_continue(site: EngineSite) -> None:
+async def test_a_paused_task_stops_in_every_queue_and_others_continue(site: EngineSite) -> None:
     control = JobController()
     async with site.worker(poll_seconds=60):
         (running,) = await enqueue(site, gated())

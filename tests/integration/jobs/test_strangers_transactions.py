@@ -53,7 +53,7 @@ async def test_a_new_queue_accepts_jobs_during_an_open_pause_transaction(site: E
             await enqueue(site, note(queue=f"new {number}"), note(queue=f"new {number}"))
 
 
-async def test_an_outcome_that_a_stranger_held_up_is_written_while_others_end_without_pause(site: EngineSite) -> None:
+async def test_an_outcome_delayed_by_a_lock_is_written_while_others_keep_ending(site: EngineSite) -> None:
     async with await psycopg.AsyncConnection.connect(site.url) as stranger, site.worker():
         held = await site.enqueue("wait", gate="gate")
         await site.happens("begun", held)

@@ -28,7 +28,7 @@ def test_every_field_filters_the_query() -> None:
     assert not found("state=failed&sort=created&size=25").is_narrowed
 
 
-def test_fields_take_several_values() -> None:
+def test_fields_accept_several_values() -> None:
     query = found(
         'state=failed,retrying&task=mail, report&user="Ada, Bob",eve&tag=a&tag=b&tags=all&priority=5,-1'
     ).query
@@ -43,7 +43,7 @@ def test_fields_take_several_values() -> None:
 
 
 @pytest.mark.parametrize("value", ["mail", "a, b", ' "x" ', 'say "hi", Bob', '"', ",", " edge "])
-def test_each_value_is_found_again_among_several(value: str) -> None:
+def test_each_of_several_values_round_trips(value: str) -> None:
     assert several(exactly(value)) == (value,)
     assert several(listed(["first", value, "last"])) == ("first", value, "last")
 

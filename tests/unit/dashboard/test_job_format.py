@@ -24,14 +24,14 @@ def failing(*_: Any) -> str:
         (None, ""),
     ],
 )
-def test_what_a_function_returns_is_shown_as_a_line_of_text(returned: Any, shown: str) -> None:
+def test_the_result_of_a_formatter_is_shown_as_one_line(returned: Any, shown: str) -> None:
     shows = JobFormat(arguments=lambda job: returned, result=lambda job, result: returned)
     text = shows.arguments_of(job({"a": 1}), Masking())
     assert (text, type(text)) == (shown, str)
     assert shows.result_of(job({"a": 1}), {"b": 1}, Masking()) == shown
 
 
-def test_functions_are_given_masked_values() -> None:
+def test_formatters_receive_masked_values() -> None:
     shows = JobFormat(
         arguments=lambda job: str(job.args),
         result=lambda job, result: str(result),
@@ -44,7 +44,7 @@ def test_functions_are_given_masked_values() -> None:
     assert shows.links_of(hidden, Masking()) == [("Order", "/orders/••••••")]
 
 
-def test_a_function_that_raises_and_arguments_that_are_not_read_are_passed_over(
+def test_failing_formatters_and_unreadable_arguments_are_skipped(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     shows = JobFormat(arguments=failing, result=failing, links=failing)  # type: ignore[arg-type]
@@ -55,7 +55,7 @@ def test_a_function_that_raises_and_arguments_that_are_not_read_are_passed_over(
     assert JobFormat(arguments=lambda _: "text").arguments_of(job(None), Masking()) == ""
 
 
-def test_links_lead_to_web_addresses_alone() -> None:
+def test_links_lead_only_to_web_addresses() -> None:
     links = {
         "Order": "/orders/7",
         "Bank": "https://bank.example/7",

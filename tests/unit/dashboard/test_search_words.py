@@ -29,6 +29,6 @@ from bulkport.dashboard.pages.search import read_search
         ('"unbalanced words', "jobs?text=unbalanced+words"),
     ],
 )
-def test_words_lead_to_what_they_name(typed: str, address: str) -> None:
+def test_search_words_lead_to_the_named_page(typed: str, address: str) -> None:
     found = read_search(typed)
     assert f"{found.path}?{found.query}" == address

@@ -166,7 +166,7 @@ def test_rows_of_empty_cells_are_ignored_and_counted() -> None:
     assert read_file(b"name\nA\n  \n").named() == ["A", "  "]  # in the only column blanks may be a value
 
 
-def test_form_feeds_that_begin_a_page_are_no_part_of_a_value() -> None:
+def test_form_feeds_at_the_start_of_a_page_are_not_part_of_a_value() -> None:
     for bite in (1, 1 << 20):
         found = read_file(b"\x0cname,size\nA,x\n\x0c\n\x0cname,size\n\x0cB,y\n", bite=bite)
         assert found.named() == ["A", "B"]
@@ -205,7 +205,7 @@ def test_dashes_drawn_around_a_table_are_ignored_and_counted(body: str, bite: in
         "name,size\nA,\n2 rows,\n",
     ],
 )
-def test_dashes_and_counts_may_be_values(body: str) -> None:
+def test_dashes_and_counts_can_be_values(body: str) -> None:
     assert len(read_file(body.encode()).rows) == 2
 
 
@@ -264,7 +264,7 @@ def test_a_quoted_field_can_contain_lines_of_delimiters() -> None:
     "end",
     [b"\x1a", b"\n\x1a", b"\r\n\x1a\r\n", b"\n\x1a\x1a", b"\n\x1a" + bytes(99), bytes(5), b"\n" + bytes(512)],
 )
-def test_what_fills_up_the_end_of_a_file_is_ignored(end: bytes) -> None:
+def test_padding_at_the_end_of_a_file_is_ignored(end: bytes) -> None:
     assert read_file(b"name,size\nA,x" + end).named("size") == ["x"]
     assert len(read_file(b'{"name":"A"}' + end, format_=BodyFormat.NDJSON).rows) == 1
 

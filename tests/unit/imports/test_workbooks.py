@@ -405,7 +405,7 @@ def test_errors_and_formulas_without_a_value_are_read_as_displayed() -> None:
     assert read_file(_sheet(*prefixed, prefix="x:"), format_=BodyFormat.EXCEL).rows == found.rows
 
 
-def test_stray_cells_far_from_the_table_are_no_hindrance() -> None:
+def test_stray_cells_far_from_the_table_are_ignored() -> None:
     head = f'<row r="1">{_text_at("A1", "name")}{_text_at("B1", "size")}</row>'
     row = f'<row r="2">{_text_at("A2", "x")}{_text_at("B2", "y")}</row>'
     below = read_file(
