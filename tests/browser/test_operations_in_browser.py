@@ -55,7 +55,7 @@ def test_operations_pages_are_error_free_accessible_and_fit_every_width(
 ) -> None:
     ended, running = fill(commands)
     addresses = ["", "imports", f"imports/{ended}", f"imports/{running}", "servers", "queues", "tasks"]
-    addresses += ["failures", "batches", "tasks/bulkport.process_import?window=hour", "audit"]
+    addresses += ["failures", "batches", "tasks/bulkport.process_large_import?window=hour", "audit"]
     if theme == "light":  # the same pages with other contents
         addresses += ["?by=task", "?by=queue", "?by=server", "imports?tag=none"]
     pictures = os.environ.get("DASHBOARD_PICTURES")

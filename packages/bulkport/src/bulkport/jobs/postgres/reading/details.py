@@ -40,7 +40,8 @@ WHERE job.job_id = %(job_id)s
 """)
 
 _STACK: Final = sql.SQL("""
-SELECT run, asked_at, asked_by, seconds, taken_at, stack, profile FROM bulkport.job_stacks WHERE job_id = %(job_id)s
+SELECT run, asked_at, asked_by, seconds, taken_at, stack, profile FROM bulkport.job_stacks
+WHERE job_id = %(job_id)s AND asked_at > clock_timestamp() - interval '1 day'
 """)
 
 _RUNS: Final = sql.SQL("""
