@@ -107,7 +107,7 @@ async def test_a_missing_program_is_reported_and_stops_cleanly(tmp_path: Path) -
     async with Supervised(BROKEN, tmp_path, count=1) as supervised:
         pass
     missing = Supervised(BROKEN, tmp_path, count=1)
-    missing.supervisor.command = WorkerCommand(["/does/not/exist"], os.environ, "NAME")
+    missing.supervisor.commands = [WorkerCommand(["/does/not/exist"], os.environ, "NAME")]
     async with missing:
         await missing.until(lambda: bool(missing.said))
     assert "cannot be started" in missing.said[0]
