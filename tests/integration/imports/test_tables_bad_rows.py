@@ -196,9 +196,9 @@ async def test_one_bad_row_is_reported_and_all_others_are_written(database_url: 
         assert bad == {1: [(case.field, case.message)]}
 
 
-async def test_a_row_is_blamed_for_a_fault_that_persists_to_the_last_attempt(database_url: str) -> None:
+async def test_a_row_is_blamed_for_a_fault_that_persists_to_the_third_attempt(database_url: str) -> None:
     tables = _trigger("IF NEW.price < 0 THEN RAISE 'no space' USING ERRCODE = '53100'; END IF;")
-    worker = {"attempts": AttemptPolicy(max_attempts=3, base_seconds=0.01)}
+    worker = {"attempts": AttemptPolicy(max_attempts=5, base_seconds=0.01)}
     async with table_site(database_url, tables, CASES["an assertion"].resource(), worker=worker) as site:
         job, bad = await site.load([*_good(3), {"name": "bad", "price": -1}])
         assert (job["status"], job["attempts"], job["created"]) == ("PartialSuccess", 3, 3)

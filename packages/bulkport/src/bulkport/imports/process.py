@@ -41,6 +41,8 @@ _OUTAGE_PAUSE_SECONDS: Final = 1.0
 """Delay before an import continues after a database outage, however many there were."""
 _OUTAGE_TRIES: Final = 5
 _FETCH_ATTEMPTS: Final = 5
+_BLAMING_ATTEMPT: Final = 3
+"""From this attempt without progress on, a fault of the server that a trigger raises is taken for a row's."""
 
 _log = get_logger(__name__)
 
@@ -149,8 +151,8 @@ class Importer:
         if attempt is None:
             await self._end_as_import(job_id)
             return
-        is_last = attempt.number_without_progress >= self._policy.max_attempts
-        attempt.table = replace(attempt.table, is_last_attempt=is_last)
+        blames_rows = attempt.number_without_progress >= min(_BLAMING_ATTEMPT, self._policy.max_attempts)
+        attempt.table = replace(attempt.table, blames_rows=blames_rows)
         bind_log_values(import_id=job_id, user_id=attempt.user_id)
         log = _log.bind(import_id=job_id, user_id=attempt.user_id, resource=attempt.resource.name)
         if attempt.number_without_progress > self._policy.max_attempts:

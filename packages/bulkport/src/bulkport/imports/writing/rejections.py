@@ -41,8 +41,8 @@ def is_row_refusal(error: psycopg.Error, table: TargetTable) -> bool:
     """Whether the error may be about a row, rather than about the connection or the server."""
     state = error.sqlstate or ""
     if error.diag.source_function == "exec_stmt_raise":
-        # A trigger's own RAISE. One that says that the server has a fault is believed, until the last attempt.
-        return table.is_last_attempt if state[:2] in _FAULTS else True
+        # A trigger's own RAISE. One that says that the server has a fault is believed in the first attempts.
+        return table.blames_rows if state[:2] in _FAULTS else True
     return state[:2] not in _NEVER and state != _LOCK_NOT_AVAILABLE
 
 
@@ -216,7 +216,7 @@ class _Search:
                 "rows": [list(row) for row in zip(*part.columns, strict=True)],
                 "casts": _casts(self._table),
                 "job_id": self._table.import_id,
-                "last": self._table.is_last_attempt,
+                "last": self._table.blames_rows,
                 "old_row": self._old_row(part),
                 "uncounted": None if " RETURNING " in text else _done_by(text),
             }

@@ -66,8 +66,8 @@ class TargetTable:
     """Whether the outcome and id of each row are requested."""
     import_id: int | None = field(default=None, kw_only=True)
     """The import whose created rows are marked for undo; None to mark none."""
-    is_last_attempt: bool = field(default=False, kw_only=True)
-    """Whether the import fails if this attempt does: then rows are looked for that are to blame for a lasting fault."""
+    blames_rows: bool = field(default=False, kw_only=True)
+    """Whether a fault of the server that a trigger raises is a row's by now: it has lasted for some attempts."""
     keeps_old_rows: bool = field(default=False, kw_only=True)
     """Whether stored rows are recorded before they are changed."""
     wants_differences: bool = field(default=False, kw_only=True)
