@@ -19,6 +19,7 @@ from provider_process import Provider, run_provider
 from pydantic import ValidationError
 
 from bulkport.dashboard.access import sign_in as access
+from commandapi.auth import key_admission
 from commandapi.settings import Environment, Settings
 
 CLIENT_ID = "dashboard"
@@ -241,6 +242,9 @@ async def test_forged_codes_do_not_flood_the_provider(
     open_client: OpenClient, cheating: CheatingIssuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(access, "_PATIENCE_SECONDS", 0.1)
+    # The application alone would let no more than three requests of an address without a key in.
+    monkeypatch.setattr(key_admission, "STRANGERS_AT_ONCE", 20)
+    monkeypatch.setattr(key_admission, "_OF_ONE_ADDRESS", 20)
     held = threading.Event()
     async with cheating.flow(open_client) as (client, sent):
         cheating.issuer.before_answer = lambda: held.wait(60)

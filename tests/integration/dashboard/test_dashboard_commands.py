@@ -149,6 +149,10 @@ async def test_members_of_the_wrong_type_are_rejected_without_effect(api: Api) -
         *(("queues/mail/limit", {"limit": value}) for value in ("5", True, 1.5, [], {}, 0, -1, 10**9, 10**40)),
         *(("jobs/delete", {"filter": value}) for value in (7, "state=failed", [], None, True)),
         *(("jobs/delete", {"filter": {"task": value}}) for value in (None, True, 1.5, [], {}, "", " \t", "nul \0")),
+        *(
+            ("jobs/delete", {"filter": {"task": [*value]}})
+            for value in ([""], ["x", ""], [None], [True], [["x"]], [{}])
+        ),
         *(("jobs/delete", {"filter": {"batch": value}}) for value in (0, -1, 10**30, "x", True)),
         *(("jobs", {"task": value}) for value in (7, True, [], {}, "", "no such task", "nul \0")),
         *(

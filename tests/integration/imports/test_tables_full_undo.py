@@ -396,7 +396,10 @@ async def test_after_transaction_id_reuse_nothing_is_restored(
     [
         ("CREATE TABLE items (name text UNIQUE, price int)", "has no primary key"),
         ("CREATE TABLE items (name text UNIQUE, price int PRIMARY KEY)", "imports change the primary key"),
-        ("CREATE TABLE base (name text UNIQUE, price int); CREATE VIEW items AS SELECT * FROM base", "no plain table"),
+        (
+            "CREATE TABLE base (name text UNIQUE, price int); CREATE VIEW items AS SELECT * FROM base",
+            "not a plain table",
+        ),
     ],
 )
 async def test_a_table_that_cannot_record_old_rows_is_reported_before_the_first_import(

@@ -1,7 +1,7 @@
 """The members of a JSON object that a program sent, checked against their JSON Schemas (draft 2020-12).
 
-Of its keywords those are known that the API uses: `type`, `maxLength`, and `additionalProperties` as a schema. The
-others describe and do not restrict.
+Of its keywords those are known that the API uses: `type`, `maxLength`, and `additionalProperties` and `items` as
+schemas. The others describe and do not restrict.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,8 +12,14 @@ from bulkport.sanitize import NotStorable, require_storable
 
 Schema = Mapping[str, Any]
 
-_TYPES: Final[Mapping[str, type]] = {"string": str, "integer": int, "object": dict, "null": type(None)}
-_NAMES: Final = {"string": "a text", "integer": "a whole number", "object": "a JSON object", "null": "null"}
+_TYPES: Final[Mapping[str, type]] = {"string": str, "integer": int, "object": dict, "array": list, "null": type(None)}
+_NAMES: Final = {
+    "string": "a text",
+    "integer": "a whole number",
+    "object": "a JSON object",
+    "array": "a list",
+    "null": "null",
+}
 
 
 def problem_in(members: Mapping[str, Any], schemas: Mapping[str, Schema], required: Sequence[str] = ()) -> str | None:
@@ -39,6 +45,9 @@ def _problems(name: str, value: Any, schema: Schema) -> Iterator[str]:
     if isinstance(value, dict) and "additionalProperties" in schema:
         for inner_name, inner in value.items():
             yield from _problems(f"{name}.{inner_name}", inner, schema["additionalProperties"])
+    if isinstance(value, list) and "items" in schema:
+        for position, inner in enumerate(value):
+            yield from _problems(f"{name}[{position}]", inner, schema["items"])
 
 
 def _is(value: Any, name: str) -> bool:

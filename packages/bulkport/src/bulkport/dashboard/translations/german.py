@@ -876,6 +876,7 @@ GERMAN: Final[Mapping[str, str]] = {
     "A copy of {job}. Masked values are kept unless you change them.": "Kopie von {job}. Maskierte Werte bleiben erhalten, wenn Sie sie nicht ändern.",
     "or": "oder",
     "a text": "ein Text",
+    "a list": "eine Liste",
     "a whole number": "eine ganze Zahl",
     "a JSON object": "ein JSON-Objekt",
     "null": "null",

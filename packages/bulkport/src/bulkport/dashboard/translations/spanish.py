@@ -876,6 +876,7 @@ SPANISH: Final[Mapping[str, str]] = {
     "A copy of {job}. Masked values are kept unless you change them.": "Copia de {job}. Los valores ocultos se conservan si no los cambias.",
     "or": "o",
     "a text": "un texto",
+    "a list": "una lista",
     "a whole number": "un número entero",
     "a JSON object": "un objeto JSON",
     "null": "null",
