@@ -129,7 +129,7 @@ async def test_bodies_buffered_in_memory_or_a_file_occupy_upload_slots(
         "workbook": (PLATFORMS, WORKBOOK, b"PK\3\4" * 30, 1),
         "single": (SINGLE, JSON, b'{"platformName":"' + b"a" * 100_000, 64),
     }[kind]
-    limits = {"user_upload_limit": 1, "database_wait_seconds": 0.2, "spool_dir": str(tmp_path)}
+    limits = {"user_upload_limit": 1, "database_wait_seconds": 0.5, "spool_dir": str(tmp_path)}
     async with (
         served(database_url, **limits) as api,
         api.client() as ann,
@@ -137,6 +137,8 @@ async def test_bodies_buffered_in_memory_or_a_file_occupy_upload_slots(
         AsyncExitStack() as stack,
     ):
         bob.headers["x-api-key"] = await make_key(database_url, "bob")
+        # On a slow machine, a connection to the database takes longer to open than a request waits for one.
+        await asyncio.gather(*(ann.get("/api/imports") for _ in range(most + 1)))
         answers = []
         for _ in range(most + 1):
             begun = await stack.enter_async_context(api.begun(path, headers))

@@ -49,8 +49,10 @@ async def test_a_command_takes_effect_in_the_callers_transaction(public: PublicS
         await public.jobs.cancel(job_id, connection=connection)
         await connection.rollback()
     assert (await public.job(job_id)).state is JobState.ENQUEUED
-    with psycopg.connect(public.url) as sync_connection, pytest.raises(TypeError, match="async"):
+    with psycopg.connect(public.url) as sync_connection:
         await public.jobs.cancel(job_id, connection=sync_connection)
+        assert (await public.job(job_id)).state is JobState.ENQUEUED
+    assert (await public.job(job_id)).state is JobState.CANCELLED
 
 
 async def test_all_matching_jobs_are_requeued_at_once(public: PublicSite) -> None:
