@@ -32,10 +32,12 @@ _AGED: Final = "too many transactions since the import to tell whether it was ch
 # A dump that was restored in one transaction has given all rows one number, that of Bulkport's list of migrations, too.
 # One line for each stored row: the old row to restore, the last one recorded of it, and its current state. A change
 # that somebody else's came before begins a new run of changes.
+# It joins nothing but the table itself: without statistics, the planner takes the old rows for few, and would compare
+# each with every other.
 _PLAN: Final = sql.SQL("""
     WITH saved AS (
         SELECT o.id, o.row_key, o.previous, o.xmin::text AS writer, lag(o.xmin::text) OVER changes AS earlier,
-               pg_current_xact_id()::text::bigint - o.written_in >= 4294967296 AS is_aged
+               pg_current_xact_id()::text::bigint - o.written_in >= 4294967296 AS is_aged, o.is_deleted
         FROM bulkport.import_old_rows o
         WHERE o.job_id = %(job_id)s AND o.relation = {relation}::regclass::oid
           AND o.xmin NOT IN (SELECT xmin FROM bulkport.migrations)
@@ -44,21 +46,25 @@ _PLAN: Final = sql.SQL("""
         SELECT *, count(*) FILTER (WHERE earlier IS NULL OR earlier <> previous)
                   OVER (PARTITION BY row_key ORDER BY id) AS run
         FROM saved
-    ), last AS (
-        SELECT DISTINCT ON (row_key) row_key, run, id, writer, previous, is_aged FROM runs ORDER BY row_key, id DESC
-    ), first AS (
-        SELECT DISTINCT ON (runs.row_key) runs.row_key, runs.id, runs.previous
-        FROM runs JOIN last USING (row_key, run) ORDER BY runs.row_key, runs.id
+    ), ranked AS (
+        SELECT *, max(run) OVER (PARTITION BY row_key) AS last_run FROM runs
+    ), changed AS (
+        SELECT row_key, min(id) FILTER (WHERE run = last_run) AS first_id, max(id) AS last_id,
+               (array_agg(previous ORDER BY id) FILTER (WHERE run = last_run))[1] AS first_previous,
+               (array_agg(previous ORDER BY id DESC))[1] AS last_previous,
+               (array_agg(writer ORDER BY id DESC))[1] AS last_writer,
+               (array_agg(is_aged ORDER BY id DESC))[1] AS is_aged,
+               (array_agg(is_deleted ORDER BY id DESC))[1] AS is_deleted
+        FROM ranked GROUP BY row_key
     )
-    SELECT first.id || ',' || last.id, first.previous, last.writer, {id}::text,
-           CASE WHEN last.is_aged THEN 'aged'
-                WHEN stored.xmin::text = last.writer THEN 'changed'
-                WHEN stored.xmin::text = last.previous THEN 'left alone'
+    SELECT changed.first_id || ',' || changed.last_id, changed.first_previous, changed.last_writer, {id}::text,
+           CASE WHEN changed.is_aged THEN 'aged'
+                WHEN stored.xmin::text = changed.last_writer THEN 'changed'
+                WHEN stored.xmin::text = changed.last_previous THEN 'left alone'
                 WHEN stored.xmin IS NOT NULL THEN 'others'
-                WHEN old.is_deleted THEN 'deleted' ELSE 'gone' END
-    FROM first JOIN last USING (row_key) JOIN bulkport.import_old_rows old ON old.id = last.id
-    LEFT JOIN {table} AS stored ON {same}
-    ORDER BY first.id DESC
+                WHEN changed.is_deleted THEN 'deleted' ELSE 'gone' END
+    FROM changed LEFT JOIN {table} AS stored ON {same}
+    ORDER BY changed.first_id DESC
 """)
 
 _GIVEN: Final = sql.SQL("""
@@ -134,7 +140,7 @@ async def plan_restore(
         relation=sql.Literal(table.identifier.as_string(None)),
         id=id_column(table),
         table=table.identifier,
-        same=_same_key(table, "first"),
+        same=_same_key(table, "changed"),
     )
     own = set(created_by)
     async with connection.cursor() as cursor:
