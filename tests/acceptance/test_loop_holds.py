@@ -31,7 +31,7 @@ TUS: Final = {"tus-resumable": "1.0.0"}
 MIB: Final = 2**20
 
 HOLD_SECONDS: Final = 0.010
-ALLOWANCE: Final = 2.5
+ALLOWANCE: Final = 5
 """A machine may be so much slower than one on which ten milliseconds are promised."""
 TRIES: Final = 3
 
