@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,9 +32,13 @@ TUS: Final = {"tus-resumable": "1.0.0"}
 MIB: Final = 2**20
 
 HOLD_SECONDS: Final = 0.010
-ALLOWANCE: Final = 5
+ALLOWANCE: Final = 2.5
 """A machine may be so much slower than one on which ten milliseconds are promised."""
-TRIES: Final = 3
+TRIES: Final = 6
+"""What a body does to the loop, it does each time; what other machines on the same host do passes."""
+COUNTED: Final = 300_000
+COUNTED_SECONDS: Final = 0.0185
+"""Time that a slow machine takes to count so far, when it is idle: the allowance is for such a one."""
 
 
 @dataclass(frozen=True)
@@ -264,11 +269,25 @@ async def watched(database_url: str) -> AsyncIterator[Watched]:
     await process.wait()
 
 
+def slowness() -> float:
+    """How many times slower this machine is at this moment than a slow one that is idle; at least 1."""
+
+    def count() -> float:
+        started, total = time.thread_time(), 0
+        for number in range(COUNTED):
+            total += number
+        return time.thread_time() - started
+
+    return max(1.0, min(count() for _ in range(3)) / COUNTED_SECONDS)
+
+
 async def test_no_request_blocks_the_event_loop(watched: Watched) -> None:
-    held: dict[str, float] = {}
+    too_long: dict[str, float] = {}
     for name, hostile in REQUESTS.items():
         for _ in range(TRIES):
-            held[name] = min(held.get(name, 1e9), await watched.hold(hostile))
-            if held[name] < HOLD_SECONDS * ALLOWANCE:
+            held = await watched.hold(hostile)
+            if held <= HOLD_SECONDS * ALLOWANCE * slowness():
                 break
-    assert {name: seconds for name, seconds in held.items() if seconds > HOLD_SECONDS * ALLOWANCE} == {}
+        else:
+            too_long[name] = held
+    assert too_long == {}

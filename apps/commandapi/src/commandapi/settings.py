@@ -173,9 +173,7 @@ class Settings(BaseSettings):
     light_workers: int = Field(default=1, ge=0, description="Workers without heavy tasks that serve starts besides.")
     worker_heartbeat_seconds: float = Field(default=3.0, gt=0)
     worker_stalled_seconds: float = Field(
-        default=12.0,
-        gt=0,
-        description="Time without a heartbeat after which a worker is considered dead.",
+        default=12.0, gt=0, description="Time without a heartbeat after which a worker is considered dead."
     )
     worker_shutdown_seconds: float = Field(default=20.0, ge=0, description="Grace period for running jobs on SIGTERM.")
 

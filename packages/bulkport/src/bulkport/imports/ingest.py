@@ -30,8 +30,7 @@ from bulkport.imports.description import ImportDescription
 from bulkport.imports.formats import BodyChunk, BodyFormat
 from bulkport.imports.formats.sniffing import WORKBOOK_SIGNATURES
 from bulkport.imports.formats.transcoding import BodyCharset, utf8_of
-from bulkport.imports.process import ASSIST_IMPORT, IMPORT_QUEUE, PROCESS_IMPORT, PROCESS_LARGE_IMPORT
-from bulkport.imports.short import is_short
+from bulkport.imports.process import ASSIST_IMPORT, IMPORT_QUEUE, PROCESS_IMPORT, PROCESS_LARGE_IMPORT, process_task
 from bulkport.imports.worker.hooks import enqueue_finished
 from bulkport.jobs.port import JobEngine, NewJob
 from bulkport.limits import ImportLimits
@@ -105,13 +104,13 @@ class Intake:
         self._converting = asyncio.Semaphore(_CONVERTED_AT_ONCE)
         args, user_id = sql.SQL("import.args"), sql.Placeholder("user_id")
         # Put together once: that takes as long as sending it.
-        self._accept_short, self._accept_large = (
-            queries.ACCEPT_WHOLE.format(
+        self._accept_whole_statements = {
+            task: queries.ACCEPT_WHOLE.format(
                 process=engine.enqueue_call(task, args, queue=IMPORT_QUEUE, user_id=user_id),
                 assist=engine.enqueue_call(ASSIST_IMPORT, args, queue=IMPORT_QUEUE, user_id=user_id),
             ).as_bytes()
             for task in (PROCESS_IMPORT, PROCESS_LARGE_IMPORT)
-        )
+        }
 
     def _with_finish(self, on_accept: OnAccept | None) -> OnAccept:
         """Also queue the jobs to run when the import has ended."""
@@ -313,7 +312,7 @@ class Intake:
             await self._insert_chunks(connection, id_, spool, reader)
             arguments = {"import_id": int(id_)}
             assistants = description.chunk_workers(self._chunk_workers, spool.chunks) - 1
-            process = _process_task(spool.chunks, spool.records, spool.bytes)
+            process = process_task(spool.chunks, spool.records, spool.bytes)
             own, *_ = await self._engine.enqueue_many(
                 connection,
                 [
@@ -389,18 +388,14 @@ class Intake:
     async def _store_whole(
         self, connection: AsyncConnection[Any], description: ImportDescription, parameters: dict[str, Any]
     ) -> AcceptedImport:
-        payloads = parameters["payloads"]
-        task = _process_task(len(payloads), parameters["total_records"], sum(map(len, payloads)))
-        statement = self._accept_short if task == PROCESS_IMPORT else self._accept_large
+        task = process_task(
+            len(parameters["payloads"]), parameters["total_records"], sum(map(len, parameters["payloads"]))
+        )
         with sending(IMPORT_QUEUE, 1):
             traced = parameters | {"trace": json.dumps(carried())}
-            row = await (await connection.execute(statement, traced)).fetchone()
+            row = await (await connection.execute(self._accept_whole_statements[task], traced)).fetchone()
         assert row is not None
         return description.accepted(ImportId(row[0]), BackgroundJobId(row[1]), parameters["total_records"])
-
-
-def _process_task(chunks: int, rows: int, stored_bytes: int) -> str:
-    return PROCESS_IMPORT if is_short(chunks, rows, stored_bytes) else PROCESS_LARGE_IMPORT
 
 
 async def _compressed(records: bytes, reader: BodyReader) -> bytes:

@@ -15,6 +15,7 @@ from bulkport.imports import complete as settlement
 from bulkport.imports import process_queries as queries
 from bulkport.imports.body_fetch import BodyRefused, BodyUnavailable, FetchBody
 from bulkport.imports.resource import Resources
+from bulkport.imports.short import is_short
 from bulkport.imports.worker.attempt import Attempt, begin_attempt
 from bulkport.imports.worker.chunk_worker import ChunkWorker, NoTurn
 from bulkport.imports.worker.fair_queue import FairQueue
@@ -309,6 +310,11 @@ class Importer:
     async def _fail(self, job_id: ImportId, message: str) -> None:
         async with self._pool.connection() as connection, connection.transaction():
             await settlement.fail(connection, job_id, message)
+
+
+def process_task(chunks: int, rows: int, stored_bytes: int) -> str:
+    """The task of an import's own background job, for an import of this size."""
+    return PROCESS_IMPORT if is_short(chunks, rows, stored_bytes) else PROCESS_LARGE_IMPORT
 
 
 def is_outage(error: BaseException) -> bool:
